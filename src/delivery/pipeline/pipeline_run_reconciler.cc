@@ -3,6 +3,7 @@
 
 #include "core/base/log.h"
 #include "delivery/pipeline/resolution.h"
+#include "delivery/pipeline/run_defaults.h"
 #include "delivery/pipeline/spans.h"
 #include "delivery/pipeline/task_run_status.h"
 
@@ -14,6 +15,7 @@ using Event = kube::EventRecorder::Type;
 PipelineRunReconciler::PipelineRunReconciler(kube::Runtime& runtime, const PipelineOptions& options)
     : client_(runtime.client()),
       clock_(runtime.clock()),
+      config_maps_(runtime.informer(schema::kConfigMaps)),
       options_(options),
       events_(runtime.client(), runtime.clock(), "PipelineRun") {}
 
@@ -108,7 +110,11 @@ Result<kube::Requeue> PipelineRunReconciler::reconcile(const kube::ObjectKey& ke
     events_.record(run, Event::normal, "Started", "");
     record_pipeline_span(*options_.spans, run, clock_.now());
   }
-  const auto planned = plan(run);
+  // Only in our hands: what is written is the status.
+  const auto map = config_maps_.find({std::string(kConfigNamespace), std::string(kConfigDefaults)});
+  const auto defaults = parse_run_defaults(map ? (*map)["data"] : Value());
+  if (defaults.ok()) give_defaults_to_pipeline_run(run, *defaults);
+  const auto planned = defaults.ok() ? plan(run) : Result<PipelinePlan>(Error(defaults.error()).in("config-defaults"));
   kube::Requeue again = kube::Requeue::never();
   if (planned.ok()) {
     TRY(act(run, *planned));

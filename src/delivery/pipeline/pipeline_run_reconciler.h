@@ -29,6 +29,7 @@ class PipelineRunReconciler final : public kube::Reconciler {
 
   kube::Client& client_;
   Clock& clock_;
+  kube::Informer& config_maps_;
   const PipelineOptions options_;
   kube::EventRecorder events_;
 };

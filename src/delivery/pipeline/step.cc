@@ -62,12 +62,51 @@ Result<void> check_sidecars(const Value& sidecars) {
   return {};
 }
 
+Result<void> check_when(const Value& when, const std::string& where) {
+  TRY(check_known(when, {"input", "operator", "values", "cel"}, where));
+  const std::string_view operation = when["operator"].as_string();
+  if (when.contains("cel")) {
+    if (when.contains("input") || when.contains("operator") || when.contains("values"))
+      return invalid(where + ": cel and input, operator, values exclude each other");
+  } else if (operation != "in" && operation != "notin") {
+    return invalid(where + ": operator \"" + std::string(operation) +
+                   "\" is not recognized. valid operators: in, notin");
+  }
+  return {};
+}
+
 Result<void> check_step(const Value& step, const std::string& where) {
   TRY(check_known(step,
-                  {"name", "displayName", "image", "command", "args", "script", "workingDir", "env", "envFrom",
-                   "volumeMounts", "imagePullPolicy", "securityContext", "computeResources", "resources", "onError",
-                   "timeout", "ref", "params", "results"},
+                  {"name",
+                   "displayName",
+                   "image",
+                   "command",
+                   "args",
+                   "script",
+                   "workingDir",
+                   "env",
+                   "envFrom",
+                   "volumeMounts",
+                   "imagePullPolicy",
+                   "securityContext",
+                   "computeResources",
+                   "resources",
+                   "onError",
+                   "timeout",
+                   "ref",
+                   "params",
+                   "results",
+                   "when",
+                   "stdoutConfig",
+                   "stderrConfig"},
                   where));
+  for (std::size_t i = 0; i < step["when"].size(); ++i)
+    TRY(check_when(step["when"][i], where + ".when[" + std::to_string(i) + "]"));
+  for (const char* stream : {"stdoutConfig", "stderrConfig"}) {
+    if (!step.contains(stream)) continue;
+    TRY(check_known(step[stream], {"path"}, where + "." + stream));
+    if (step[stream]["path"].as_string().empty()) return invalid(where + "." + stream + ".path is missing");
+  }
   if (step.contains("params") && !step.contains("ref"))
     return invalid(where + ".params: only a step with ref has params");
   if (step["script"].as_string().size() > 0 && !step["command"].empty())
@@ -140,7 +179,8 @@ Result<Value> make_step_container(const Value& step, const ContainerParts& parts
   for (const auto& entry : step.entries()) {
     const std::string_view key = entry.key;
     if (key == "name" || key == "displayName" || key == "script" || key == "onError" || key == "timeout" ||
-        key == "env" || key == "volumeMounts" || key == "results")
+        key == "env" || key == "volumeMounts" || key == "results" || key == "when" || key == "stdoutConfig" ||
+        key == "stderrConfig")
       continue;
     out.set(key == "computeResources" ? std::string_view("resources") : key, entry.value);
   }

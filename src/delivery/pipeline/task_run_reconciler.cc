@@ -19,6 +19,7 @@ TaskRunReconciler::TaskRunReconciler(kube::Runtime& runtime, const PipelineOptio
     : client_(runtime.client()),
       clock_(runtime.clock()),
       pods_(runtime.informer(schema::kPods)),
+      config_maps_(runtime.informer(schema::kConfigMaps)),
       options_(options),
       settings_{options.git_url, options.portal_url},
       events_(runtime.client(), runtime.clock(), "TaskRun") {}
@@ -41,7 +42,11 @@ Result<kube::Requeue> TaskRunReconciler::reconcile(const kube::ObjectKey& key) {
     TRY(save(before, run));
     return kube::Requeue::never();
   }
-  const Result<void> begun = begin(run);
+  // Only in our hands: save writes the status.
+  const auto map = config_maps_.find({std::string(kConfigNamespace), std::string(kConfigDefaults)});
+  const auto defaults = parse_run_defaults(map ? (*map)["data"] : Value());
+  if (defaults.ok()) give_defaults_to_task_run(run, *defaults);
+  const Result<void> begun = defaults.ok() ? begin(run, *defaults) : Error(defaults.error()).in("config-defaults");
   if (!begun.ok() && is_unresolved(begun.error())) {
     set_succeeded(run, "Unknown", "ResolvingTaskRef", begun.error().message, clock_.now());
     TRY(save(before, run));
@@ -124,7 +129,7 @@ Result<Credentials> TaskRunReconciler::credentials_of(const kube::Object& run) c
 }
 
 // First sight of the run: what it will be, in its status.
-Result<void> TaskRunReconciler::begin(kube::Object& run) {
+Result<void> TaskRunReconciler::begin(kube::Object& run, const RunDefaults& defaults) {
   if (!run.status()["taskSpec"].is_null()) return {};
   if (run.status()["startTime"].is_null()) {
     run.edit({"status"}).set("startTime", format_time(clock_.now()));
@@ -135,6 +140,7 @@ Result<void> TaskRunReconciler::begin(kube::Object& run) {
   if (const Value& timeout = run.spec()["timeout"]; !timeout.is_null())
     TRY(parse_duration(timeout.scalar_text()).in("spec.timeout"));
   const Task task = TRY(find_task(run));
+  bind_default_workspaces(run, task.spec, defaults);
   TRY(claim_workspaces(run));
   TRY(make_pod(run, task));
   return {};

@@ -5,6 +5,7 @@
 
 #include "cluster/kube/reconciler.h"
 #include "delivery/pipeline/pipeline.h"
+#include "delivery/pipeline/run_defaults.h"
 #include "delivery/pipeline/task_spec.h"
 
 namespace caisson::pipeline {
@@ -23,7 +24,7 @@ class TaskRunReconciler final : public kube::Reconciler {
   Result<Task> find_task(const kube::Object& run) const;
   Result<Value> find_step_action(const kube::Object& run, const Value& reference) const;
   Result<Credentials> credentials_of(const kube::Object& run) const;
-  Result<void> begin(kube::Object& run);
+  Result<void> begin(kube::Object& run, const RunDefaults& defaults);
   Result<void> claim_workspaces(kube::Object& run);
   Result<kube::Requeue> follow(kube::Object& run);
   Result<kube::Requeue> begin_anew(kube::Object& run, const kube::Object& pod);
@@ -36,6 +37,7 @@ class TaskRunReconciler final : public kube::Reconciler {
   kube::Client& client_;
   Clock& clock_;
   kube::Informer& pods_;
+  kube::Informer& config_maps_;
   const PipelineOptions options_;
   const PodSettings settings_;
   kube::EventRecorder events_;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/pipeline/task_spec.h"
 
+#include <algorithm>
+
 #include "core/base/hash.h"
 #include "core/base/text.h"
+#include "core/document/json.h"
 #include "delivery/pipeline/params.h"
 #include "delivery/pipeline/step.h"
 
@@ -183,6 +186,32 @@ class Planner {
     return (own.is_null() ? of_pod : own).as_int() == 0;
   }
 
+  // Expressions without results of steps are decided here; the node decides the others, before the step.
+  Result<void> tell_when(const std::string& container, const Value& when) {
+    Value open = Value::list();
+    for (const Value& one : when.items()) {
+      const auto used = references(one);
+      const bool later = std::any_of(used.begin(), used.end(), [](const std::string& reference) {
+        return !step_result_reference("$(" + reference + ")").step.empty();
+      });
+      if (later && one.contains("cel"))
+        return invalid("when: cel with results of steps is not supported (input, operator and values are)");
+      if (later)
+        open.push_back(one);
+      else if (!TRY(when_holds(one)))
+        open.push_back(false);
+    }
+    if (!open.empty()) when_.set(container, std::move(open));
+    return {};
+  }
+
+  void tell_streams(const std::string& container, const Value& step) {
+    Value streams = Value::map();
+    if (step.contains("stdoutConfig")) streams.set("stdout", step["stdoutConfig"]["path"]);
+    if (step.contains("stderrConfig")) streams.set("stderr", step["stderrConfig"]["path"]);
+    if (!streams.empty()) streams_.set(container, std::move(streams));
+  }
+
   Result<Value> containers_of(const Value& spec, const TraceContext& trace) {
     Value out = Value::list();
     std::size_t index = 0;
@@ -195,6 +224,8 @@ class Planner {
                            environment(trace.empty() ? trace : trace.child("step " + name.substr(5)))};
       out.push_back(TRY(make_step_container(merged, parts, scripts_).in("step " + name.substr(5))));
       if (step["onError"].as_string() == "continue") passed_over_.push_back(name);
+      TRY(tell_when(name, step["when"]).in("step " + name.substr(5)));
+      tell_streams(name, step);
       ++index;
     }
     return out;
@@ -228,13 +259,15 @@ class Planner {
     kube::Object pod = kube::Object::make(schema::kPods, run_.ns(), pod_name(run_));
     pod.set_controller(run_);
     for (const auto& label : run_.metadata()["labels"].entries()) pod.set_label(label.key, label.value.as_string());
-    pod.set_label("app.kubernetes.io/managed-by", "tekton-pipelines");
+    if (pod.label(kManagedByLabel).empty()) pod.set_label(kManagedByLabel, "tekton-pipelines");
     pod.set_label("tekton.dev/taskRun", run_.name());
     pod.set_label("tekton.dev/taskRunUID", run_.uid());
     pod.set_annotation("caisson.dev/steps", "ordered");
     pod.set_annotation("caisson.dev/results-dir", "tekton-results");
     pod.set_annotation("caisson.dev/steps-dir", "tekton-steps");
     if (!passed_over_.empty()) pod.set_annotation("caisson.dev/steps-continue", join(passed_over_, ","));
+    if (!when_.empty()) pod.set_annotation("caisson.dev/steps-when", json::write(when_));
+    if (!streams_.empty()) pod.set_annotation("caisson.dev/steps-streams", json::write(streams_));
     if (!trace.empty()) pod.set_annotation(kTraceparentAnnotation, trace.traceparent());
 
     Value& pod_spec = pod.edit({"spec"});
@@ -284,6 +317,7 @@ class Planner {
   const FindStepAction& find_action_;
   Scope scope_;
   Value volumes_ = Value::list(), mounts_ = Value::list(), workspace_mounts_ = Value::list(), scripts_ = Value::map();
+  Value when_ = Value::map(), streams_ = Value::map();  // by container, for the node
   std::vector<std::string> passed_over_;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a TaskRun and its Task to a Pod: params and workspaces resolved, steps as containers that the node runs in
 // order. Pure; any thread. Source: tektoncd/pipeline v1, docs/tasks.md, docs/taskruns.md; pkg/pod. Where upstream's
-// entrypoint binary orders the steps, the node does (annotations caisson.dev/steps, steps-continue, results-dir,
-// steps-dir; docs/architecture.md).
+// entrypoint binary orders the steps, the node does (annotations caisson.dev/steps, steps-continue, steps-when,
+// steps-streams, results-dir, steps-dir; docs/architecture.md).
 #pragma once
 #include <string>
 #include <vector>
@@ -17,6 +17,8 @@ namespace caisson::pipeline {
 inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
 inline constexpr std::string_view kStepResultsAnnotation = "caisson.dev/step-results";
 inline constexpr std::string_view kStepTimesAnnotation = "caisson.dev/step-times";
+
+inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
 
 struct PodSettings {
   std::string git_url =

@@ -183,6 +183,33 @@ spec:
   CHECK(pod.annotation("caisson.dev/results") == R"({"first":"one\n"})");
 }
 
+TEST_CASE("steps are passed over by their when, and their streams are files for the next") {
+  Bench bench;
+  bench.apply(R"yaml(
+apiVersion: v1
+kind: Pod
+metadata:
+  name: steps
+  annotations:
+    caisson.dev/steps: ordered
+    caisson.dev/results-dir: results
+    caisson.dev/steps-dir: steps
+    caisson.dev/steps-when: '{"step-b":[{"input":"$(steps.a.results.go)","operator":"in","values":["yes"]}]}'
+    caisson.dev/steps-streams: '{"step-a":{"stdout":"/results/first"},"step-c":{"stdout":"/results/second"}}'
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: step-a, image: busybox, command: [sh, -c, "printf no > /steps/step-a/results/go; echo one"], volumeMounts: &m [{name: results, mountPath: /results}, {name: steps, mountPath: /steps}]}
+  - {name: step-b, image: busybox, command: [sh, -c, "exit 9"], volumeMounts: *m}
+  - {name: step-c, image: busybox, command: [sh, -c, "grep one /results/first && echo two"], volumeMounts: *m}
+  volumes: [{name: results, emptyDir: {}}, {name: steps, emptyDir: {}}]
+)yaml");
+  bench.wait_phase("steps", "Succeeded");
+  const kube::Object pod = bench.pod("steps");
+  CHECK(pod.status()["containerStatuses"][1]["state"]["terminated"]["reason"].as_string() == "Skipped");
+  CHECK(pod.annotation("caisson.dev/results") == R"({"first":"one\n","second":"one\ntwo\n"})");
+}
+
 TEST_CASE("a failing liveness probe restarts the container") {
   Bench bench;
   bench.apply(R"yaml(

@@ -223,12 +223,31 @@ std::string Pods::annotated_volume(const Pod& pod, std::string_view annotation) 
   return path == pod.volumes.end() ? directory(pod) + "/volumes/" + volume : path->second;
 }
 
+// The files that the step that ended last has for its streams; those before it have theirs.
+Result<void> Pods::write_last_streams(const Pod& pod) const {
+  if (pod.object.annotation(kStepsStreamsAnnotation).empty()) return {};
+  std::string last;
+  for (const Value& step : pod.object.spec()["containers"].items()) {
+    const auto found = pod.state.containers.find(step["name"].str());
+    if (found == pod.state.containers.end() || !found->second.terminated) break;
+    if (found->second.terminated->reason != "Skipped") last = found->first;
+  }
+  if (last.empty()) return {};
+  const std::string log = log_directory(pod.state.ns, pod.state.name, pod.uid, last) + "/0.log";  // steps run once
+  return write_streams(pod.object, last, log, [&](const std::string& volume) {
+    const auto path = pod.volumes.find(volume);
+    return path == pod.volumes.end() ? directory(pod) + "/volumes/" + volume : path->second;
+  });
+}
+
 // Steps: results and exact times become annotations, before the phase says that the pod has ended.
 Result<void> Pods::write_results(Pod& pod) {
   const Value& annotations = pod.object.metadata()["annotations"];
   if (!annotations.contains(kStepsAnnotation) || pod.results_written || pod.gone ||
       annotations.contains(kStepTimesAnnotation))
     return {};
+  if (const auto streams = write_last_streams(pod); !streams.ok())
+    log::warning("streams of a step not written", {{"pod", pod.object.key().str()}, {"error", streams.error()}});
   Value told{{kStepTimesAnnotation, json::write(step_times(pod.state))}};
   if (const std::string path = annotated_volume(pod, kResultsDirAnnotation); !path.empty())
     told.set(kResultsAnnotation, json::write(read_result_files(path)));

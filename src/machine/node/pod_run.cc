@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "machine/node/launch.h"
 #include "machine/node/pods.h"
+#include "machine/node/steps.h"
 
 namespace caisson::node {
 namespace {
@@ -72,6 +73,7 @@ void Pods::run(const PodPtr& pod_ptr) {
     state.terminated = Terminated{1, "Skipped", "a step before it failed", now(), now(), ""};
   }
   if (!todo.skip.empty()) todo = plan(pod.object, pod.state, now());
+  while (pass_over_step(pod, todo)) todo = plan(pod.object, pod.state, now());
   if (!leaving_) apply(pod_ptr, todo);
   watch_probes(pod_ptr);
   if (todo.finished && !any_running(pod)) {
@@ -79,6 +81,20 @@ void Pods::run(const PodPtr& pod_ptr) {
   } else {
     tell_status(pod, false);
   }
+}
+
+// Ends the next step where its when expressions do not hold; true: it was ended.
+bool Pods::pass_over_step(Pod& pod, const Plan& todo) {
+  const std::string steps = annotated_volume(pod, kStepsDirAnnotation);
+  if (steps.empty() || todo.start.empty()) return false;
+  const std::string& name = todo.start.front();
+  const auto applies = step_applies(pod.object, steps, name);
+  if (applies.ok() && *applies) return false;
+  ContainerState& state = pod.state.containers[name];
+  state.phase = Phase::terminated;
+  state.terminated = applies.ok() ? Terminated{0, "Skipped", "its when expressions do not hold", now(), now(), ""}
+                                  : Terminated{1, "Error", applies.error().message, now(), now(), ""};
+  return true;
 }
 
 Duration Pods::grace_of(const Pod& pod) {

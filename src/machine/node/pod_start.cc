@@ -236,6 +236,7 @@ Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const 
   Pod& pod = *pod_ptr;
   Value container = declared;
   if (const std::string steps = annotated_volume(pod, kStepsDirAnnotation); !steps.empty()) {
+    TRY(write_last_streams(pod));
     TRY(prepare_step(pod.object, pod.state, steps, name));
     container = TRY(with_step_results(declared, steps));
   }

@@ -122,6 +122,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   Result<void> submit(WorkerPool& pool, std::function<void()> task);
   // The pod of that name that is here, newest first; its object and state as last published. Errors: not_found.
   Result<std::pair<kube::Object, PodState>> find(const std::string& ns, const std::string& name);
+  bool pass_over_step(Pod& pod, const Plan& todo);
+  Result<void> write_last_streams(const Pod& pod) const;
   std::string log_directory(const std::string& ns, const std::string& name, const std::string& uid,
                             const std::string& container) const;
 

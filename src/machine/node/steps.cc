@@ -13,6 +13,7 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "machine/node/logs.h"
 
 namespace caisson::node {
 namespace {
@@ -118,7 +119,103 @@ Result<Value> replace_list(const Value& list, const std::string& steps_directory
   return out;
 }
 
+// "time stdout F text": the text of one stream; a partial line (P) has no end of its own.
+// `stream` empty: of both, as they were written.
+void append_stream(std::string_view log, std::string_view stream, std::string& out) {
+  for (std::string_view line : split(log, '\n')) {
+    const auto after_time = line.find(' ');
+    if (after_time == std::string_view::npos) continue;
+    line.remove_prefix(after_time + 1);
+    const auto after_stream = line.find(' ');
+    if (after_stream == std::string_view::npos || after_stream + 1 >= line.size()) continue;
+    if (!stream.empty() && line.substr(0, after_stream) != stream) continue;
+    line.remove_prefix(after_stream + 1);
+    out.append(line.size() > 2 ? line.substr(2) : std::string_view());
+    if (line[0] == 'F') out += '\n';
+  }
+}
+
+// The mount of `container` that holds `path`, and what is left of the path in it.
+Result<std::pair<Value, std::string>> mount_of(const Value& container, const std::string& path) {
+  const Value* best = nullptr;
+  std::string best_at;
+  for (const Value& mount : container["volumeMounts"].items()) {
+    const std::string at = path_clean(mount["mountPath"].str());
+    const bool holds = path == at || path.starts_with(at == "/" ? at : at + "/");
+    if (holds && (best == nullptr || at.size() > best_at.size())) best = &mount, best_at = at;
+  }
+  if (best == nullptr || path.size() <= best_at.size() + 1) return invalid(path + " is in no volume of the step");
+  if ((*best)["readOnly"].as_bool()) return invalid(path + " is in a volume that is only read");
+  const std::string sub_path = (*best)["subPath"].str();
+  return std::pair(*best,
+                   (sub_path.empty() ? "" : sub_path + "/") + path.substr(best_at == "/" ? 1 : best_at.size() + 1));
+}
+
+Result<void> write_inside(const std::string& directory, const std::string& path, std::string_view text) {
+  UniqueFd parent = open_directory(directory);
+  const auto parts = split(path, '/');
+  for (std::size_t i = 0; parent && i + 1 < parts.size(); ++i) {
+    const std::string part(parts[i]);
+    if (::mkdirat(parent.get(), part.c_str(), 0777) != 0 && errno != EEXIST) return errno_error("make " + path);
+    parent = open_inside(parent.get(), part, O_RDONLY | O_DIRECTORY);
+  }
+  if (!parent) return errno_error("open the folder of " + path);
+  const UniqueFd file =
+      open_inside(parent.get(), std::string(parts.back()), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0666);
+  if (!file || ::fchmod(file.get(), 0666) != 0) return errno_error("open " + path);
+  while (!text.empty()) {
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written < 0) return errno_error("write " + path);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
 }  // namespace
+
+Result<bool> step_applies(const kube::Object& pod, const std::string& steps_directory, const std::string& container) {
+  const std::string_view text = pod.annotation(kStepsWhenAnnotation);
+  if (text.empty()) return true;
+  const Value all = TRY(json::parse(text).in(std::string(kStepsWhenAnnotation)));
+  for (const Value& one : all[container].items()) {
+    if (!one.is_map()) return false;
+    const std::string input = TRY(replace(one["input"].as_string(), steps_directory));
+    const Value values = TRY(replace_list(one["values"], steps_directory));
+    const auto items = values.items();
+    const bool found =
+        std::any_of(items.begin(), items.end(), [&](const Value& v) { return v.scalar_text() == input; });
+    if (found != (one["operator"].as_string() == "in")) return false;
+  }
+  return true;
+}
+
+Result<void> write_streams(const kube::Object& pod, const std::string& container, const std::string& log_path,
+                           const std::function<std::string(const std::string& volume)>& volume_path) {
+  const std::string_view text = pod.annotation(kStepsStreamsAnnotation);
+  if (text.empty()) return {};
+  const Value all = TRY(json::parse(text).in(std::string(kStepsStreamsAnnotation)));
+  const Value& streams = all[container];
+  if (streams.empty()) return {};
+  const Value* spec = nullptr;
+  for (const Value& one : pod.spec()["containers"].items())
+    if (one["name"].as_string() == container) spec = &one;
+  if (spec == nullptr) return {};
+  std::string log;
+  for (int n = kLogFilesKept; n >= 0; --n) {
+    const auto piece = read_file(n == 0 ? log_path : log_path + "." + std::to_string(n));
+    if (piece.ok()) log += *piece;
+  }
+  const std::string out = path_clean(streams["stdout"].str()), err = path_clean(streams["stderr"].str());
+  for (const char* stream : {"stdout", "stderr"}) {
+    if (streams[stream].as_string().empty() || (stream == std::string_view("stderr") && out == err)) continue;
+    const std::string path = path_clean(streams[stream].str());
+    const auto [mount, inside] = TRY(mount_of(*spec, path));
+    std::string written;
+    append_stream(log, out == err ? std::string_view() : stream, written);
+    TRY(write_inside(volume_path(mount["name"].str()), inside, written).in("stream of " + container));
+  }
+  return {};
+}
 
 Result<void> prepare_step(const kube::Object& pod, const PodState& state, const std::string& steps_directory,
                           const std::string& container) {

@@ -90,6 +90,66 @@ TEST_CASE("a step finds its folder and the exit codes before it, and can't lead 
   CHECK_FALSE(exists(elsewhere.path() + "/exitCode"));
 }
 
+TEST_CASE("a step runs when all its expressions hold; results of the steps before are replaced in them") {
+  const Steps steps;
+  steps.left("text", "yes");
+  steps.left("list", R"(["one","two"])");
+  const auto applies = [&](const std::string& when) {
+    kube::Object pod(yaml::read("{metadata: {name: p}, spec: {}}").value());
+    pod.set_annotation(kStepsWhenAnnotation, when);
+    const auto answer = step_applies(pod, steps.dir.path(), "step-b");
+    return !answer.ok() ? answer.error().message : std::string(*answer ? "runs" : "passed over");
+  };
+  CHECK(step_applies(kube::Object(yaml::read("{metadata: {name: p}}").value()), steps.dir.path(), "step-b").value());
+  CHECK(applies(R"x({"step-c":[false]})x") == "runs");
+  CHECK(applies(R"x({"step-b":[false]})x") == "passed over");
+  CHECK(applies(R"x({"step-b":[{"input":"$(steps.a.results.text)","operator":"in","values":["no","yes"]}]})x") ==
+        "runs");
+  CHECK(applies(R"x({"step-b":[{"input":"two","operator":"notin","values":["$(steps.a.results.list[*])"]}]})x") ==
+        "passed over");
+  CHECK(
+      applies(
+          R"x({"step-b":[{"input":"a","operator":"in","values":["a"]},{"input":"a","operator":"in","values":[]}]})x") ==
+      "passed over");
+  CHECK(applies(R"x({"step-b":[{"input":"$(steps.a.results.none)","operator":"in","values":[]}]})x") ==
+        "step a has not written its result none");
+}
+
+TEST_CASE("what a step wrote goes from its log into files of its volumes, and nowhere else") {
+  const TempDir dir = TempDir::make().value();
+  const std::string log = dir.path() + "/0.log", data = dir.path() + "/data";
+  REQUIRE(make_dirs(data).ok());
+  REQUIRE(write_file_unsynced(log + ".1", "2026-01-01T00:00:00Z stdout F one\n").ok());
+  REQUIRE(write_file_unsynced(log,
+                              "2026-01-01T00:00:01Z stderr F bad\n2026-01-01T00:00:02Z stdout P t\n"
+                              "2026-01-01T00:00:03Z stdout F wo\n2026-01-01T00:00:04Z stdout F \n")
+              .ok());
+  const auto write = [&](const std::string& streams) {
+    kube::Object pod(yaml::read("{metadata: {name: p}, spec: {containers: [{name: step-a, volumeMounts: [{name: data, "
+                                "mountPath: /data}, {name: data, mountPath: /data/part, subPath: deep}, {name: data, "
+                                "mountPath: /fixed, readOnly: true}]}]}}")
+                         .value());
+    pod.set_annotation(kStepsStreamsAnnotation, streams);
+    const auto done =
+        write_streams(pod, "step-a", log, [&](const std::string& name) { return dir.path() + "/" + name; });
+    return done.ok() ? std::string() : done.error().message;
+  };
+  CHECK(write(R"x({"step-a":{"stdout":"/data/out","stderr":"/data/part/err"}})x").empty());
+  CHECK(read_file(data + "/out").value() == "one\ntwo\n\n");
+  CHECK(read_file(data + "/deep/err").value() == "bad\n");
+  CHECK(write(R"x({"step-a":{"stdout":"/data/both","stderr":"/data/../data/both"}})x").empty());
+  CHECK(read_file(data + "/both").value() == "one\nbad\ntwo\n\n");
+  CHECK(write(R"x({"step-b":{"stdout":"/data/other"}})x").empty());
+  CHECK_FALSE(exists(data + "/other"));
+  CHECK(write(R"x({"step-a":{"stdout":"/etc/x"}})x") == "/etc/x is in no volume of the step");
+  CHECK(write(R"x({"step-a":{"stdout":"/data/../etc/x"}})x") == "/etc/x is in no volume of the step");
+  CHECK(write(R"x({"step-a":{"stdout":"/fixed/x"}})x") == "/fixed/x is in a volume that is only read");
+  REQUIRE(::symlink("/", (data + "/root").c_str()) == 0);
+  CHECK(write(R"x({"step-a":{"stdout":"/data/root/escaped"}})x")
+            .empty());  // a link stays within the folder that it is in
+  CHECK(exists(data + "/escaped"));
+}
+
 TEST_CASE("the results of all steps, without links to elsewhere") {
   const Steps steps;
   steps.left("text", "some text");
@@ -97,5 +157,5 @@ TEST_CASE("the results of all steps, without links to elsewhere") {
   REQUIRE(::symlink("/etc/passwd", (steps.results() + "/link").c_str()) == 0);
   REQUIRE(::symlink("/etc", (steps.dir.path() + "/step-b").c_str()) == 0);
   const kube::Object pod(yaml::read("spec: {containers: [{name: step-a}, {name: step-b}, {name: step-c}]}").value());
-  CHECK(json::write(read_step_results(pod, steps.dir.path())) == R"({"step-a":{"text":"some text"}})");
+  CHECK(json::write(read_step_results(pod, steps.dir.path())) == R"x({"step-a":{"text":"some text"}})x");
 }
