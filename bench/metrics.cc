@@ -6,9 +6,13 @@
 //   metrics_bench series [N]    N series (default a million) with some samples, opened again by
 //   metrics_bench open FOLDER
 //   metrics_bench send URL      the same series and samples to another storage, by remote write (bench/metrics)
+//   metrics_bench fill FOLDER   the samples alone, kept there
+//   metrics_bench ask FOLDER N [TIMES]   query N (from 0) of what was kept there, for a profiler
+//   metrics_bench serve FOLDER  its HTTP API, on an address that it says, until its standard input ends
 //   metrics_bench queries       the queries, a line each: name, tab, query
 #include <malloc.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
@@ -17,6 +21,7 @@
 
 #include "core/base/file.h"
 #include "core/http/client.h"
+#include "core/http/server.h"
 #include "observe/metrics/api/query_api.h"
 #include "observe/metrics/remote/write_request.h"
 #include "observe/metrics/storage/tsdb.h"
@@ -113,16 +118,20 @@ constexpr Query kQueries[] = {
     {"raw series", "container_memory_working_set_bytes{namespace=\"ns-1\"}"},
 };
 
+http::Query parameters_of(const Query& query) {
+  return {{"query", query.text},
+          {"start", std::to_string(kStart / 1000)},
+          {"end", std::to_string((kStart + kSteps * kStepMs) / 1000)},
+          {"step", "60"}};
+}
+
 // As the HTTP API answers, its JSON included. The least wall time and the least user CPU of some runs: others may work
 // beside.
-void run_query(const Tsdb& storage, const Query& query) {
-  const http::Query parameters{{"query", query.text},
-                               {"start", std::to_string(kStart / 1000)},
-                               {"end", std::to_string((kStart + kSteps * kStepMs) / 1000)},
-                               {"step", "60"}};
+void run_query(const Tsdb& storage, const Query& query, int runs = 7) {
+  const http::Query parameters = parameters_of(query);
   double wall = 1e9, user = 1e9;
   std::size_t size = 0;
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < runs; ++i) {
     const auto start = Steady::now();
     const double before = user_ms();
     const http::Response answer = answer_query_api(storage, {}, 0, "/api/v1/query_range", parameters);
@@ -168,26 +177,31 @@ int receive(std::vector<OneSeries> all) {
   return 0;
 }
 
-int run() {
-  const auto dir = TempDir::make("metrics-bench").value();
-  TsdbOptions options;
-  auto storage = Tsdb::open(dir.path(), options).value();
-  std::vector<OneSeries> all = make_series();
+int fill(Tsdb& storage, std::vector<OneSeries>& all) {
   const auto began = Steady::now();
   const double user_before = user_ms();
   std::vector<NewSample> batch;
   for (std::int64_t step = 0; step < kSteps; ++step) {
     make_batch(all, step, batch);
-    if (const auto stored = storage->append(batch); !stored.ok()) return failed(stored.error());
-    if (step % 120 == 119 && !storage->maintain(kStart + step * kStepMs).ok()) return 1;
+    if (const auto stored = storage.append(batch); !stored.ok()) return failed(stored.error());
+    if (step % 120 == 119 && !storage.maintain(kStart + step * kStepMs).ok()) return 1;
   }
   const double seconds = ms_since(began) / 1000, user = (user_ms() - user_before) / 1000;
-  const TsdbStats stats = storage->stats();
+  const TsdbStats stats = storage.stats();
   const auto samples = static_cast<double>(all.size()) * kSteps;
   std::printf("%zu series, %.1f million samples: %.0f samples/s, each scrape synced (%.0f by user CPU)\n", all.size(),
               samples / 1e6, samples / seconds, samples / user);
   std::printf("a sample takes %.2f bytes; resident %.0f MB\n",
               static_cast<double>(stats.sample_bytes + stats.block_bytes) / samples, resident_mb());
+  return 0;
+}
+
+int run() {
+  const auto dir = TempDir::make("metrics-bench").value();
+  TsdbOptions options;
+  auto storage = Tsdb::open(dir.path(), options).value();
+  std::vector<OneSeries> all = make_series();
+  if (const int status = fill(*storage, all); status != 0) return status;
   for (const Query& query : kQueries) run_query(*storage, query);
   std::printf("resident after the queries %.0f MB\n", resident_mb());
   storage.reset();
@@ -196,6 +210,41 @@ int run() {
   std::printf("opened again in %.0f ms, resident %.0f MB\n", ms_since(again), resident_mb());
   storage.reset();
   return receive(std::move(all));
+}
+
+int run_fill(const std::string& dir) {
+  const auto storage = Tsdb::open(dir, {});
+  if (!storage.ok()) return failed(storage.error());
+  std::vector<OneSeries> all = make_series();
+  return fill(**storage, all);
+}
+
+int run_ask(const std::string& dir, std::size_t which, int runs) {
+  const auto storage = Tsdb::open(dir, {});
+  if (!storage.ok()) return failed(storage.error());
+  if (which >= std::size(kQueries)) return failed({ErrorCode::bad_request, "there is no such query"});
+  run_query(**storage, kQueries[which], runs);
+  return 0;
+}
+
+// The API over HTTP, as a peer is asked. Says its address, and ends with its standard input.
+int run_serve(const std::string& dir) {
+  const auto opened = Tsdb::open(dir, {});
+  if (!opened.ok()) return failed(opened.error());
+  const Tsdb& storage = **opened;
+  auto server = http::Server::start({});
+  if (!server.ok()) return failed(server.error());
+  http::Server listener = std::move(server).value();
+  const auto port = listener.listen("127.0.0.1", 0, [&storage](const http::ExchangePtr& exchange) {
+    exchange->respond(answer_query_api(storage, {}, 0, exchange->path, exchange->query));
+  });
+  if (!port.ok()) return failed(port.error());
+  std::printf("127.0.0.1:%d\n", *port);
+  std::fflush(stdout);
+  char byte;
+  while (::read(STDIN_FILENO, &byte, 1) > 0) {
+  }
+  return 0;
 }
 
 // Series as kubelets expose them: a dozen names, a pod each for some dozen series.
@@ -284,10 +333,16 @@ int run_send(const std::string& url) {
 
 int main(int argc, char** argv) {
   using namespace caisson::metrics;
+  ::mallopt(M_MMAP_THRESHOLD, 256 << 10);  // as in the platform (main/platform/process_role.cc)
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
   const std::string_view what = argc > 1 ? argv[1] : "";
   if (what == "series") return run_series(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000, argv[0]);
   if (what == "open" && argc > 2) return run_open(argv[2]);
   if (what == "send" && argc > 2) return run_send(argv[2]);
+  if (what == "fill" && argc > 2) return run_fill(argv[2]);
+  if (what == "ask" && argc > 3)
+    return run_ask(argv[2], std::strtoull(argv[3], nullptr, 10), argc > 4 ? std::atoi(argv[4]) : 7);
+  if (what == "serve" && argc > 2) return run_serve(argv[2]);
   if (what != "queries") return run();
   for (const Query& query : kQueries) std::printf("%s\t%s\n", query.name, query.text);
   return 0;

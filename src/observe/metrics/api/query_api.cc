@@ -2,183 +2,46 @@
 #include "observe/metrics/api/query_api.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <ctime>
 
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "observe/metrics/api/result_json.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::metrics {
 namespace {
 
 using promql::QueryResult;
-using promql::Series;
-using promql::ValueType;
 
+// What is answered: `data` is JSON and stands behind the head of the body already, as it may be long.
 struct Answer {
-  std::string data;  // JSON
+  std::string body = "{\"status\":\"success\",\"data\":";
   std::vector<std::string> warnings, infos;
 };
 
-void append_text(std::string& out, std::string_view text) {
-  json::append_string(out, text);
+Answer answer_with(std::string_view data) {
+  Answer answer;
+  answer.body += data;
+  return answer;
 }
 
-std::string text_list(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) {
-    if (out.size() > 1) out += ',';
-    append_text(out, text);
-  }
-  return out + "]";
-}
-
-void append_labels(std::string& out, const Labels& labels) {
-  out += '{';
-  bool first = true;
-  for (const LabelView label : labels.items()) {
-    if (!first) out += ',';
-    first = false;
-    append_text(out, label.name);
-    out += ':';
-    append_text(out, label.value);
-  }
-  out += '}';
-}
-
-// A point is written into a buffer and appended at once: answers have tens of thousands of them.
-constexpr std::size_t kNumberMax = 48;  // characters of a time or a value
-
-char* put_whole(char* at, std::int64_t number) {
-  return std::to_chars(at, at + kNumberMax, number).ptr;
-}
-
-char* put_time(char* at, std::int64_t ms) {
-  at = put_whole(at, ms / 1000);
-  const auto part = static_cast<int>(std::abs(ms % 1000));
-  if (part == 0) return at;
-  *at++ = '.';
-  *at++ = static_cast<char>('0' + part / 100);
-  if (part % 100 != 0) *at++ = static_cast<char>('0' + part / 10 % 10);
-  if (part % 10 != 0) *at++ = static_cast<char>('0' + part % 10);
-  return at;
-}
-
-char* put_value(char* at, double v) {
-  constexpr double kWholeMax = 9007199254740992.0;  // 2^53; counts and bytes are below it
-  *at++ = '"';
-  if (v > -kWholeMax && v < kWholeMax && v == std::trunc(v) && (v != 0 || !std::signbit(v))) {
-    at = put_whole(at, static_cast<std::int64_t>(v));
-  } else {
-    const std::string text = format_sample(v);
-    at = std::copy(text.begin(), text.end(), at);
-  }
-  *at++ = '"';
-  return at;
-}
-
-void append_time(std::string& out, std::int64_t ms) {
-  char buffer[kNumberMax];
-  out.append(buffer, put_time(buffer, ms));
-}
-
-void append_value(std::string& out, double v) {
-  char buffer[kNumberMax];
-  out.append(buffer, put_value(buffer, v));
-}
-
-void append_point(std::string& out, const FloatPoint& p) {
-  char buffer[2 * kNumberMax + 4];
-  char* at = buffer;
-  *at++ = '[';
-  at = put_time(at, p.t);
-  *at++ = ',';
-  at = put_value(at, p.v);
-  *at++ = ']';
-  out.append(buffer, at);
-}
-
-// A bucket is [rule, lower, upper, count]; the rule says which bounds belong to it: 0 the upper, 1 the lower, 3 both.
-void append_point(std::string& out, const HistogramPoint& p) {
+void append_list(std::string& out, const std::vector<std::string>& texts) {
   out += '[';
-  append_time(out, p.t);
-  out += ",{\"count\":";
-  append_value(out, p.h->count);
-  out += ",\"sum\":";
-  append_value(out, p.h->sum);
-  bool any = false;
-  for (const BucketRange& b : buckets_ascending(*p.h)) {
-    if (b.count == 0) continue;
-    out += any ? "," : ",\"buckets\":[";
-    any = true;
-    const int rule = b.lower < 0 && b.upper > 0 ? 3 : b.upper <= 0 && !p.h->has_custom_bounds() ? 1 : 0;
-    out += '[' + std::to_string(rule) + ',';
-    append_value(out, b.lower);
-    out += ',';
-    append_value(out, b.upper);
-    out += ',';
-    append_value(out, b.count);
-    out += ']';
-  }
-  if (any) out += ']';
-  out += "}]";
-}
-
-template <class Point>
-void append_points(std::string& out, std::string_view key, const std::vector<Point>& points) {
-  if (points.empty()) return;
-  (out += ",\"") += key;
-  out += "\":[";
-  for (std::size_t i = 0; i < points.size(); ++i) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
     if (i > 0) out += ',';
-    append_point(out, points[i]);
+    json::append_string(out, texts[i]);
   }
   out += ']';
 }
 
-void append_series(std::string& out, const Series& series, bool instant) {
-  out += "{\"metric\":";
-  append_labels(out, series.labels);
-  if (!instant) {
-    append_points(out, "values", series.floats);
-    append_points(out, "histograms", series.histograms);
-  } else if (!series.floats.empty()) {
-    out += ",\"value\":";
-    append_point(out, series.floats[0]);
-  } else if (!series.histograms.empty()) {
-    out += ",\"histogram\":";
-    append_point(out, series.histograms[0]);
-  }
-  out += '}';
-}
-
 Answer answer_of(QueryResult result, std::int64_t t) {
-  std::string out = "{\"resultType\":\"" + std::string(promql::api_type(result.type)) + "\",\"result\":";
-  if (result.type == ValueType::string) {
-    out += '[';
-    append_time(out, t);
-    out += ',';
-    append_text(out, result.text);
-    out += ']';
-  } else if (result.type == ValueType::scalar) {
-    append_point(out, result.matrix[0].floats[0]);
-  } else {
-    constexpr std::size_t kPointBytes = 32, kSeriesBytes = 256;  // about; growing a long text costs more than room
-    std::size_t points = 0;
-    for (const Series& series : result.matrix) points += series.floats.size();
-    out.reserve(points * kPointBytes + result.matrix.size() * kSeriesBytes);
-    out += '[';
-    for (std::size_t i = 0; i < result.matrix.size(); ++i) {
-      if (i > 0) out += ',';
-      append_series(out, result.matrix[i], result.type == ValueType::vector);
-    }
-    out += ']';
-  }
-  out += '}';
-  return {std::move(out), std::move(result.warnings), std::move(result.infos)};
+  Answer answer;
+  append_json(answer.body, result, t);
+  answer.warnings = std::move(result.warnings);
+  answer.infos = std::move(result.infos);
+  return answer;
 }
 
 Error bad_parameter(std::string_view name, const std::string& why) {
@@ -201,11 +64,9 @@ class QueryApi {
     if (path.starts_with("label/") && path.ends_with("/values")) return values(path.substr(6, path.size() - 13));
     if (path == "format_query") return format();
     if (path == "status/buildinfo")
-      return Answer{
+      return answer_with(
           "{\"version\":\"3.16.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"caisson\",\"buildDate\":\"\","
-          "\"goVersion\":\"\"}",
-          {},
-          {}};
+          "\"goVersion\":\"\"}");
     if (path == "status/tsdb") return tsdb_status();
     return Error{ErrorCode::not_found, "no such path: /api/v1/" + std::string(path)};
   }
@@ -285,16 +146,17 @@ class QueryApi {
       for (const auto& one : TRY(storage_.select(matchers, start, end))) found.push_back(one->labels());
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
-    Answer answer{"[", {}, {}};
+    Answer answer;
     if (found.size() > limit()) {
       found.resize(limit());
       answer.warnings.push_back("results truncated due to limit");
     }
-    for (const Labels& labels : found) {
-      if (answer.data.size() > 1) answer.data += ',';
-      append_labels(answer.data, labels);
+    answer.body += '[';
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (i > 0) answer.body += ',';
+      append_json(answer.body, found[i]);
     }
-    answer.data += ']';
+    answer.body += ']';
     return answer;
   }
 
@@ -313,7 +175,7 @@ class QueryApi {
       all.resize(limit());
       answer.warnings.push_back("results truncated due to limit");
     }
-    answer.data = text_list(all);
+    append_list(answer.body, all);
     return answer;
   }
 
@@ -331,19 +193,17 @@ class QueryApi {
     auto expr = promql::parse(get("query"));
     if (!expr.ok()) return bad_parameter("query", expr.error().message);
     Answer answer;
-    append_text(answer.data, promql::pretty(**expr));
+    json::append_string(answer.body, promql::pretty(**expr));
     return answer;
   }
 
   Result<Answer> tsdb_status() const {
     const TsdbStats stats = storage_.stats();
-    return Answer{
+    return answer_with(
         "{\"seriesCountByMetricName\":[],\"labelValueCountByLabelName\":[],\"memoryInBytesByLabelName\":[],"
         "\"seriesCountByLabelValuePair\":[],\"headStats\":{\"numSeries\":" +
-            std::to_string(stats.series) + ",\"minTime\":" + std::to_string(stats.oldest) +
-            ",\"maxTime\":" + std::to_string(stats.newest) + "}}",
-        {},
-        {}};
+        std::to_string(stats.series) + ",\"minTime\":" + std::to_string(stats.oldest) +
+        ",\"maxTime\":" + std::to_string(stats.newest) + "}}");
   }
 
   const Tsdb& storage_;
@@ -352,18 +212,22 @@ class QueryApi {
   const http::Query& parameters_;
 };
 
-http::Response response_of(const Result<Answer>& answer) {
+http::Response response_of(Result<Answer> result) {
   http::Response response;
   response.headers.set("Content-Type", "application/json");
-  if (answer.ok()) {
-    response.body = std::move(answer->data);
-    response.body.insert(0, "{\"status\":\"success\",\"data\":");
-    if (!answer->warnings.empty()) response.body += ",\"warnings\":" + text_list(answer->warnings);
-    if (!answer->infos.empty()) response.body += ",\"infos\":" + text_list(answer->infos);
+  if (result.ok()) {
+    Answer answer = std::move(result).value();
+    response.body = std::move(answer.body);
+    for (const auto& [key, texts] :
+         {std::pair(",\"warnings\":", &answer.warnings), std::pair(",\"infos\":", &answer.infos)}) {
+      if (texts->empty()) continue;
+      response.body += key;
+      append_list(response.body, *texts);
+    }
     response.body += '}';
     return response;
   }
-  const Error& error = answer.error();
+  const Error& error = result.error();
   struct Kind {
     int status;
     std::string_view type;
@@ -375,7 +239,7 @@ http::Response response_of(const Result<Answer>& answer) {
                                                          : Kind{400, "bad_data"};
   response.status = kind.status;
   response.body = "{\"status\":\"error\",\"errorType\":\"" + std::string(kind.type) + "\",\"error\":";
-  append_text(response.body, error.message);
+  json::append_string(response.body, error.message);
   response.body += '}';
   return response;
 }
