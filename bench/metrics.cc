@@ -233,6 +233,7 @@ int run_serve(const std::string& dir) {
   ServerOptions options;
   options.directory = dir;
   options.external_url = "http://localhost";
+  options.storage.series_max = SIZE_MAX;
   options.storage.retention_ms = INT64_C(100) * 365 * 86'400'000;  // the samples are of 2023
   const auto opened = Server::open(
       options, [](const kube::Resource&) { return std::vector<kube::Object>(); },
@@ -319,6 +320,19 @@ int run_open(const std::string& dir) {
   return 0;
 }
 
+Result<void> send(http::Client& client, const std::string& url, std::span<const NewSample> batch) {
+  http::Request request;
+  request.method = "POST";
+  request.url = url;
+  request.headers.set("Content-Type", content_type_of(WriteProtocol::v1));
+  request.headers.set("Content-Encoding", "snappy");
+  request.headers.set("X-Prometheus-Remote-Write-Version", "0.1.0");
+  request.body = make_write_request(WriteProtocol::v1, batch);
+  const http::Response response = TRY(client.send(request));
+  if (response.status / 100 != 2) return Error{ErrorCode::internal, response.body};
+  return {};
+}
+
 int run_send(const std::string& url, std::int64_t steps) {
   http::Client client;
   std::vector<OneSeries> all = make_series();
@@ -326,18 +340,27 @@ int run_send(const std::string& url, std::int64_t steps) {
   const auto began = Steady::now();
   for (std::int64_t step = 0; step < steps; ++step) {
     make_batch(all, step, batch);
-    http::Request request;
-    request.method = "POST";
-    request.url = url;
-    request.headers.set("Content-Type", content_type_of(WriteProtocol::v1));
-    request.headers.set("Content-Encoding", "snappy");
-    request.headers.set("X-Prometheus-Remote-Write-Version", "0.1.0");
-    request.body = make_write_request(WriteProtocol::v1, batch);
-    const auto response = client.send(request);
-    if (!response.ok()) return failed(response.error());
-    if (response->status / 100 != 2) return failed({ErrorCode::internal, response->body});
+    if (const auto sent = send(client, url, batch); !sent.ok()) return failed(sent.error());
   }
   std::printf("%.0f samples/s\n", static_cast<double>(all.size()) * static_cast<double>(steps) / ms_since(began) * 1e3);
+  return 0;
+}
+
+// The series of run_series with its ten scrapes.
+int run_many(const std::string& url, std::size_t count) {
+  constexpr std::size_t kBatch = 5'000;
+  http::Client client;
+  std::vector<NewSample> all = many_series(count);
+  for (std::int64_t step = 0; step < 10; ++step) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i].t = kStart + step * kStepMs;
+      all[i].v += static_cast<double>(i % 97);
+    }
+    for (std::size_t at = 0; at < all.size(); at += kBatch) {
+      const auto batch = std::span<const NewSample>(all).subspan(at, std::min(kBatch, all.size() - at));
+      if (const auto sent = send(client, url, batch); !sent.ok()) return failed(sent.error());
+    }
+  }
   return 0;
 }
 
@@ -352,6 +375,7 @@ int main(int argc, char** argv) {
   if (what == "series") return run_series(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000, argv[0]);
   if (what == "open" && argc > 2) return run_open(argv[2]);
   if (what == "send" && argc > 2) return run_send(argv[2], argc > 3 ? std::atoll(argv[3]) : kSteps);
+  if (what == "many" && argc > 2) return run_many(argv[2], argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1'000'000);
   if (what == "fill" && argc > 2) return run_fill(argv[2]);
   if (what == "ask" && argc > 3)
     return run_ask(argv[2], std::strtoull(argv[3], nullptr, 10), argc > 4 ? std::atoi(argv[4]) : 7);
