@@ -136,6 +136,27 @@ int refuse_words(std::string_view program, const std::vector<std::string>& words
   return 2;
 }
 
+// "alert lss": what a command of which another must follow is followed by instead; "" when that is not what is wrong.
+std::string unknown_subcommand(const CLI::App& app) {
+  const CLI::App* last = &app;
+  std::vector<std::string> words;
+  for (auto parsed = app.get_subcommands(); !parsed.empty(); parsed = last->get_subcommands()) {
+    last = parsed.front();
+    words.push_back(last->get_name());
+  }
+  const auto all = last->get_subcommands([](const CLI::App*) { return true; });
+  const std::vector<std::string> rest = app.remaining(true);
+  if (words.empty() || all.empty() || rest.empty() || rest[0].starts_with('-')) return "";
+  std::vector<std::string> names, helps;
+  for (const CLI::App* one : all) {
+    names.push_back(one->get_name());
+    helps.push_back(one->get_description());
+  }
+  std::vector<SubCommand> family;
+  for (std::size_t i = 0; i < names.size(); ++i) family.push_back({names[i], helps[i]});
+  return which_command({join(words, " "), rest[0]}, family);
+}
+
 // Of a word that only begins commands ("top" of "top pods"), those commands, once for all their spellings.
 std::string subcommands_text(const std::string& word) {
   std::string out;
@@ -257,6 +278,10 @@ int run_command_line(int argc, char** argv) {
   try {
     tree.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (const std::string text = unknown_subcommand(tree.app); !text.empty()) {
+      std::fprintf(stderr, "%s %s", paint("error:", kRed).c_str(), text.c_str());
+      return 2;
+    }
     const int code = tree.app.exit(error);
     return code == 0 ? 0 : 2;
   }

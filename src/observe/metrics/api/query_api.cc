@@ -2,11 +2,13 @@
 #include "observe/metrics/api/query_api.h"
 
 #include <algorithm>
-#include <cmath>
+#include <set>
 
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "observe/metrics/api/parameters.h"
+#include "observe/metrics/api/response.h"
 #include "observe/metrics/api/result_json.h"
 #include "observe/metrics/model/format.h"
 
@@ -14,6 +16,7 @@ namespace caisson::metrics {
 namespace {
 
 using promql::QueryResult;
+using promql::ValueType;
 
 // What is answered: `data` is JSON and stands behind the head of the body already, as it may be long.
 struct Answer {
@@ -36,16 +39,29 @@ void append_list(std::string& out, const std::vector<std::string>& texts) {
   out += ']';
 }
 
-Answer answer_of(QueryResult result, std::int64_t t) {
-  Answer answer;
-  append_json(answer.body, result, t);
-  answer.warnings = std::move(result.warnings);
-  answer.infos = std::move(result.infos);
-  return answer;
+constexpr std::string_view kTruncated = "results truncated due to limit";
+
+// What is wrong with a query that can be read shows while it is evaluated: another kind of error.
+Error of_evaluation(Error error) {
+  if (error.code == ErrorCode::bad_request) error.code = ErrorCode::invalid;
+  return error;
 }
 
-Error bad_parameter(std::string_view name, const std::string& why) {
-  return {ErrorCode::bad_request, "invalid parameter " + quote(name) + ": " + why};
+// The first `limit` series, said by a warning.
+void truncate(QueryResult& result, std::size_t limit) {
+  if ((result.type != ValueType::matrix && result.type != ValueType::vector) || result.matrix.size() <= limit) return;
+  result.matrix.resize(limit);
+  result.warnings.emplace_back(kTruncated);
+}
+
+void append_counts(std::string& out, std::string_view key, const std::vector<Cardinality::Count>& counts) {
+  ((out += ",\"") += key) += "\":[";
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    out += i > 0 ? ",{\"name\":" : "{\"name\":";
+    json::append_string(out, counts[i].name);
+    (out += ",\"value\":") += std::to_string(counts[i].value) + "}";
+  }
+  out += ']';
 }
 
 class QueryApi {
@@ -72,84 +88,86 @@ class QueryApi {
   }
 
  private:
-  std::string_view get(std::string_view name) const { return http::query_get(parameters_, name); }
-
-  Result<std::int64_t> time(std::string_view name, std::int64_t otherwise) const {
-    const std::string_view text = get(name);
-    if (text.empty()) return otherwise;
-    auto t = parse_api_time(text);
-    if (!t.ok()) return bad_parameter(name, t.error().message);
-    return t;
-  }
-
   Result<promql::EngineOptions> engine_options() const {
     promql::EngineOptions options = options_.engine;
-    if (const std::string_view text = get("timeout"); !text.empty()) {
-      const auto ms = parse_duration(text);
-      if (!ms.ok()) return bad_parameter("timeout", ms.error().message);
-      options.timeout = std::min(options.timeout, std::chrono::milliseconds(*ms));
-    }
+    const auto timeout = parameters_.duration("timeout");
+    if (!timeout.ok()) return bad_parameter("timeout", timeout.error().message);
+    if (*timeout) options.timeout = std::min(options.timeout, std::chrono::milliseconds(**timeout));
+    const auto lookback = TRY(parameters_.duration("lookback_delta").in("error parsing lookback delta duration"));
+    if (lookback && *lookback > 0) options.lookback_ms = *lookback;
     return options;
   }
 
+  // Only a query that can be read; its type.
+  Result<ValueType> type_of_query() const {
+    const auto expr = promql::parse(parameters_.get("query"));
+    if (!expr.ok()) return bad_parameter("query", expr.error().message);
+    return promql::type_of(**expr);
+  }
+
+  Result<Answer> answer_of(Result<QueryResult> result, std::size_t limit, std::int64_t t) const {
+    if (!result.ok()) return of_evaluation(result.error());
+    QueryResult found = std::move(result).value();
+    truncate(found, limit);
+    Answer answer;
+    append_json(answer.body, found, t);
+    answer.warnings = std::move(found.warnings);
+    answer.infos = std::move(found.infos);
+    return answer;
+  }
+
   Result<Answer> query() const {
-    const std::int64_t t = TRY(time("time", now_));
-    return answer_of(TRY(promql::query_instant(storage_, TRY(engine_options()), get("query"), t)), t);
+    const std::size_t limit = TRY(parameters_.limit());
+    const std::int64_t t = TRY(parameters_.time("time", now_));
+    const promql::EngineOptions options = TRY(engine_options());
+    TRY(type_of_query());
+    return answer_of(promql::query_instant(storage_, options, parameters_.get("query"), t), limit, t);
   }
 
   Result<Answer> query_range() const {
-    const std::int64_t start = TRY(time("start", INT64_MIN)), end = TRY(time("end", INT64_MIN));
-    if (start == INT64_MIN) return bad_parameter("start", "cannot parse \"\" to a valid timestamp");
-    if (end == INT64_MIN) return bad_parameter("end", "cannot parse \"\" to a valid timestamp");
+    const std::size_t limit = TRY(parameters_.limit());
+    const std::int64_t start = TRY(parameters_.time("start")), end = TRY(parameters_.time("end"));
     if (end < start) return bad_parameter("end", "end timestamp must not be before start time");
-    const std::string_view text = get("step");
-    std::int64_t step = 0;
-    if (const auto seconds = parse_float(text); seconds && std::isfinite(*seconds) && std::fabs(*seconds) < 9e12) {
-      step = static_cast<std::int64_t>(*seconds * 1000);
-    } else {
-      const auto ms = parse_duration(text);
-      if (!ms.ok()) return bad_parameter("step", "cannot parse " + quote(text) + " to a valid duration");
-      step = *ms;
-    }
-    if (step <= 0)
+    const auto step = parse_api_duration(parameters_.get("step"));
+    if (!step.ok()) return bad_parameter("step", step.error().message);
+    if (*step <= 0)
       return bad_parameter("step",
                            "zero or negative query resolution step widths are not accepted. Try a positive integer");
-    if (static_cast<std::uint64_t>(end - start) / static_cast<std::uint64_t>(step) > options_.points_max)
+    const std::uint64_t range = static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(start);
+    if (range / static_cast<std::uint64_t>(*step) > options_.points_max)
       return Error{ErrorCode::bad_request,
-                   "exceeded maximum resolution of " + std::to_string(options_.points_max) +
+                   "exceeded maximum resolution of " + with_commas(options_.points_max) +
                        " points per timeseries. Try decreasing the query resolution (?step=XX)"};
-    return answer_of(TRY(promql::query_range(storage_, TRY(engine_options()), get("query"), start, end, step)), end);
+    const promql::EngineOptions options = TRY(engine_options());
+    const ValueType type = TRY(type_of_query());
+    if (type != ValueType::vector && type != ValueType::scalar)
+      return bad_parameter("query", "invalid expression type " + quote(promql::documented_type(type)) +
+                                        " for range query, must be Scalar or instant Vector");
+    return answer_of(promql::query_range(storage_, options, parameters_.get("query"), start, end, *step), limit, end);
   }
 
-  Result<std::vector<std::vector<Matcher>>> selectors() const {
-    std::vector<std::vector<Matcher>> list;
-    for (const auto& [name, value] : parameters_) {
-      if (name != "match[]") continue;
-      auto matchers = promql::parse_selector(value);
-      if (!matchers.ok()) return bad_parameter("match[]", matchers.error().message);
-      list.push_back(std::move(matchers).value());
-    }
-    return list;
-  }
-
-  std::size_t limit() const {
-    const auto number = parse_int(get("limit"));
-    return number && *number > 0 ? static_cast<std::size_t>(*number) : SIZE_MAX;
+  static std::string with_commas(std::size_t number) {
+    std::string text = std::to_string(number);
+    for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+    return text;
   }
 
   Result<Answer> series() const {
-    const auto list = TRY(selectors());
-    if (list.empty()) return Error{ErrorCode::bad_request, "no match[] parameter provided"};
-    const std::int64_t start = TRY(time("start", INT64_MIN)), end = TRY(time("end", INT64_MAX));
+    if (http::query_get(parameters_.all(), "match[]").empty())
+      return Error{ErrorCode::bad_request, "no match[] parameter provided"};
+    const std::size_t limit = TRY(parameters_.limit());
+    const std::int64_t start = TRY(parameters_.time("start", INT64_MIN)), end = TRY(parameters_.time("end", INT64_MAX));
+    const auto list = parameters_.selectors();
+    if (!list.ok()) return bad_parameter("match[]", list.error().message);
     std::vector<Labels> found;
-    for (const auto& matchers : list)
+    for (const auto& matchers : *list)
       for (const auto& one : TRY(storage_.select(matchers, start, end))) found.push_back(one->labels());
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
     Answer answer;
-    if (found.size() > limit()) {
-      found.resize(limit());
-      answer.warnings.push_back("results truncated due to limit");
+    if (found.size() > limit) {
+      found.resize(limit);
+      answer.warnings.emplace_back(kTruncated);
     }
     answer.body += '[';
     for (std::size_t i = 0; i < found.size(); ++i) {
@@ -160,37 +178,57 @@ class QueryApi {
     return answer;
   }
 
-  template <class List>
-  Result<Answer> texts(List list_of) const {
-    const auto selected = TRY(selectors());
-    std::vector<std::string> all = selected.empty() ? list_of(std::span<const Matcher>()) : std::vector<std::string>();
-    for (const auto& matchers : selected) {
-      const std::vector<std::string> some = list_of(std::span<const Matcher>(matchers));
-      all.insert(all.end(), some.begin(), some.end());
+  using Texts = std::set<std::string, std::less<>>;
+
+  static void add(Texts& into, std::string_view text) {
+    if (!into.contains(text)) into.emplace(text);
+  }
+
+  // Texts of the series that are asked for: `of_index` has them for a whole index or some matchers, `of_series` for
+  // one.
+  template <class OfIndex, class OfSeries>
+  Result<Answer> texts(OfIndex of_index, OfSeries of_series) const {
+    const std::size_t limit = TRY(parameters_.limit());
+    const std::int64_t start = TRY(parameters_.time("start", INT64_MIN)), end = TRY(parameters_.time("end", INT64_MAX));
+    auto selected = TRY(parameters_.selectors());
+    if (selected.empty()) selected.emplace_back();
+    Texts found;
+    for (const std::vector<Matcher>& matchers : selected) {
+      if (start == INT64_MIN && end == INT64_MAX) {
+        for (std::string& text : of_index(matchers)) found.insert(std::move(text));
+        continue;
+      }
+      for (const auto& one : TRY(storage_.select(matchers, start, end))) of_series(one->labels(), found);
     }
-    std::sort(all.begin(), all.end());
-    all.erase(std::unique(all.begin(), all.end()), all.end());
+    std::vector<std::string> all(found.begin(), found.end());
     Answer answer;
-    if (all.size() > limit()) {
-      all.resize(limit());
-      answer.warnings.push_back("results truncated due to limit");
+    if (all.size() > limit) {
+      all.resize(limit);
+      answer.warnings.emplace_back(kTruncated);
     }
     append_list(answer.body, all);
     return answer;
   }
 
   Result<Answer> names() const {
-    return texts([&](std::span<const Matcher> matchers) { return storage_.label_names(matchers); });
+    return texts([&](std::span<const Matcher> matchers) { return storage_.label_names(matchers); },
+                 [](const Labels& labels, Texts& into) {
+                   for (const LabelView label : labels.items()) add(into, label.name);
+                 });
   }
 
   Result<Answer> values(std::string_view encoded) const {
-    const std::string name = TRY(percent_decode(encoded));
-    if (name.empty()) return bad_parameter("name", "invalid label name: \"\"");
-    return texts([&](std::span<const Matcher> matchers) { return storage_.label_values(name, matchers); });
+    const std::string name = unescaped_label_name(TRY(percent_decode(encoded)));
+    if (name.empty() || !is_valid_utf8(name))
+      return Error{ErrorCode::bad_request, "invalid label name: " + quote(name)};
+    return texts([&](std::span<const Matcher> matchers) { return storage_.label_values(name, matchers); },
+                 [&](const Labels& labels, Texts& into) {
+                   if (const std::string_view value = labels.get(name); !value.empty()) add(into, value);
+                 });
   }
 
   Result<Answer> format() const {
-    auto expr = promql::parse(get("query"));
+    auto expr = promql::parse(parameters_.get("query"));
     if (!expr.ok()) return bad_parameter("query", expr.error().message);
     Answer answer;
     json::append_string(answer.body, promql::pretty(**expr));
@@ -198,18 +236,33 @@ class QueryApi {
   }
 
   Result<Answer> tsdb_status() const {
+    constexpr std::int64_t kLimit = 10, kLimitMax = 10'000;
+    std::int64_t limit = kLimit;
+    if (const std::string_view text = parameters_.get("limit"); !text.empty()) {
+      const auto number = parse_int(text);
+      if (!number || *number < 1) return Error{ErrorCode::bad_request, "limit must be a positive number"};
+      if (*number > kLimitMax)
+        return Error{ErrorCode::bad_request, "limit must not exceed " + std::to_string(kLimitMax)};
+      limit = *number;
+    }
     const TsdbStats stats = storage_.stats();
-    return answer_with(
-        "{\"seriesCountByMetricName\":[],\"labelValueCountByLabelName\":[],\"memoryInBytesByLabelName\":[],"
-        "\"seriesCountByLabelValuePair\":[],\"headStats\":{\"numSeries\":" +
-        std::to_string(stats.series) + ",\"minTime\":" + std::to_string(stats.oldest) +
-        ",\"maxTime\":" + std::to_string(stats.newest) + "}}");
+    const Cardinality counts = storage_.cardinality(static_cast<std::size_t>(limit));
+    Answer answer = answer_with(
+        "{\"headStats\":{\"numSeries\":" + std::to_string(stats.series) +
+        ",\"numLabelPairs\":" + std::to_string(counts.pairs) + ",\"chunkCount\":" + std::to_string(stats.chunks) +
+        ",\"minTime\":" + std::to_string(stats.oldest) + ",\"maxTime\":" + std::to_string(stats.newest) + "}");
+    append_counts(answer.body, "seriesCountByMetricName", counts.series_by_metric);
+    append_counts(answer.body, "labelValueCountByLabelName", counts.values_by_label);
+    append_counts(answer.body, "memoryInBytesByLabelName", counts.bytes_by_label);
+    append_counts(answer.body, "seriesCountByLabelValuePair", counts.series_by_pair);
+    answer.body += '}';
+    return answer;
   }
 
   const Tsdb& storage_;
   const ApiOptions& options_;
   const std::int64_t now_;
-  const http::Query& parameters_;
+  const Parameters parameters_;
 };
 
 http::Response response_of(Result<Answer> result) {
@@ -227,33 +280,10 @@ http::Response response_of(Result<Answer> result) {
     response.body += '}';
     return response;
   }
-  const Error& error = result.error();
-  struct Kind {
-    int status;
-    std::string_view type;
-  };
-  const Kind kind = error.code == ErrorCode::not_found   ? Kind{404, "not_found"}
-                    : error.code == ErrorCode::timeout   ? Kind{503, "timeout"}
-                    : error.code == ErrorCode::too_large ? Kind{422, "execution"}
-                    : error.code == ErrorCode::internal  ? Kind{500, "internal"}
-                                                         : Kind{400, "bad_data"};
-  response.status = kind.status;
-  response.body = "{\"status\":\"error\",\"errorType\":\"" + std::string(kind.type) + "\",\"error\":";
-  json::append_string(response.body, error.message);
-  response.body += '}';
-  return response;
+  return error_response(result.error());
 }
 
 }  // namespace
-
-Result<std::int64_t> parse_api_time(std::string_view text) {
-  const auto seconds = parse_float(text);
-  if (seconds && std::isfinite(*seconds) && std::fabs(*seconds) < 9e15)
-    return static_cast<std::int64_t>(std::llround(*seconds * 1000));
-  const auto time = parse_time(text);
-  if (!time) return Error{ErrorCode::bad_request, "cannot parse " + quote(text) + " to a valid timestamp"};
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time->time_since_epoch()).count();
-}
 
 http::Response answer_query_api(const Tsdb& storage, const ApiOptions& options, std::int64_t now_ms,
                                 std::string_view path, const http::Query& parameters) {
