@@ -13,6 +13,7 @@
 #include "core/base/encoding.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
+#include "core/base/round.h"
 #include "core/document/json.h"
 
 namespace caisson::store {
@@ -295,7 +296,8 @@ void SqliteStore::commit_then(std::vector<Change> changes, Done done) {
   if (auto prepared = prepare(std::move(changes), *transaction); !prepared.ok()) return done(prepared.error());
   if (transaction->steps.empty()) return done(std::vector<ItemPtr>{});
   transaction->done = std::move(done);
-  if (enqueue(transaction)) call_stand_in();
+  // What is asked for in the same round of a loop is written together.
+  if (enqueue(transaction)) at_round_end([this] { call_stand_in(); });
 }
 
 Result<std::vector<ItemPtr>> SqliteStore::outcome(Transaction& transaction) const {
@@ -320,7 +322,9 @@ bool SqliteStore::enqueue(const TransactionPtr& transaction) {
 
 // Waits until somebody wrote the transaction (false), or until it is this thread's turn to write.
 bool SqliteStore::leads(const TransactionPtr& transaction) {
-  return enqueue(transaction) || transaction->wait_for_lead();
+  if (enqueue(transaction)) return true;
+  end_round();  // who leads may not have been called yet
+  return transaction->wait_for_lead();
 }
 
 // The first that waits is this thread's own, or nobody's. What comes after it is written while it is answered.

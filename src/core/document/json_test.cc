@@ -89,8 +89,6 @@ TEST_CASE("parse(write(x)) is x for generated documents") {
   }
 }
 
-}  // namespace caisson::json
-
 TEST_CASE("a text is appended behind what is there, however much of it must be escaped") {
   std::string plain, escaped;
   for (int i = 0; i < 400; ++i) {
@@ -108,3 +106,5 @@ TEST_CASE("a text is appended behind what is there, however much of it must be e
     CHECK(json::parse(json::write(Value(text), {.escape_html = true})).value().as_string() == text);
   }
 }
+
+}  // namespace caisson::json
