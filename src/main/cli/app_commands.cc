@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson app`: arguments, and the commands that only read.
+// `caisson app`: the table of its commands, and those that only read.
 #include "main/cli/app_commands.h"
 
 #include <algorithm>
@@ -10,99 +10,14 @@
 
 #include "cluster/schema/resource.h"
 #include "core/base/text.h"
+#include "core/document/json.h"
 #include "delivery/gitops/status.h"
-#include "main/cli/argument_table.h"
 
 namespace caisson::cli {
 namespace {
 
-Result<void> read_timeout(AppArguments& arguments, const std::string& value) {
-  const auto seconds = parse_int(value);
-  if (!seconds || *seconds < 0) return Error{ErrorCode::bad_request, "--timeout needs seconds"};
-  arguments.timeout_seconds = static_cast<int>(*seconds);
-  return {};
-}
-
-Result<void> read_sync_policy(AppArguments& arguments, const std::string& value) {
-  if (value != "automated" && value != "auto" && value != "none" && value != "manual")
-    return Error{ErrorCode::bad_request, "--sync-policy is automated or none"};
-  (value.starts_with("auto") ? arguments.automated : arguments.manual) = true;
-  return {};
-}
-
-constexpr ArgumentFlag<AppArguments> kFlags[] = {
-    {"-N", &AppArguments::application_ns},
-    {"--kubeconfig", &AppArguments::kubeconfig},
-    {"--context", &AppArguments::context},
-    {"--data-dir", &AppArguments::data_dir},
-    {"--app-namespace", &AppArguments::application_ns},
-    {"-o", &AppArguments::output},
-    {"--output", &AppArguments::output},
-    {"--revision", &AppArguments::revision},
-    {"--repo", &AppArguments::repo},
-    {"--path", &AppArguments::path},
-    {"--project", &AppArguments::project},
-    {"--dest-namespace", &AppArguments::dest_namespace},
-    {"--dest-server", &AppArguments::dest_server},
-    {"-f", &AppArguments::file},
-    {"--file", &AppArguments::file},
-    {"--kind", &AppArguments::kind},
-    {"--group", &AppArguments::group},
-    {"--resource-name", &AppArguments::resource_name},
-    {"--namespace", &AppArguments::resource_ns},
-    {"--propagation-policy", &AppArguments::propagation},
-    {"-l", &AppArguments::selector},
-    {"--selector", &AppArguments::selector},
-    {"--dest-name", &AppArguments::dest_name},
-    {"--helm-chart", &AppArguments::chart},
-    {"--chart", &AppArguments::chart},
-    {"--ref", &AppArguments::ref},
-    {"--release-name", &AppArguments::release_name},
-    {"--values-literal-file", &AppArguments::values_file},
-    {"--nameprefix", &AppArguments::name_prefix},
-    {"--namesuffix", &AppArguments::name_suffix},
-    {"--kustomize-namespace", &AppArguments::kustomize_namespace},
-    {"--directory-include", &AppArguments::directory_include},
-    {"--directory-exclude", &AppArguments::directory_exclude},
-    {"--revision-history-limit", &AppArguments::history_limit},
-    {"--sync-retry-limit", &AppArguments::retry_limit},
-    {"--values", nullptr, nullptr, &AppArguments::value_files},
-    {"-p", nullptr, nullptr, &AppArguments::helm_sets},
-    {"--parameter", nullptr, nullptr, &AppArguments::helm_sets},
-    {"--helm-set", nullptr, nullptr, &AppArguments::helm_sets},
-    {"--helm-set-string", nullptr, nullptr, &AppArguments::helm_strings},
-    {"--helm-set-file", nullptr, nullptr, &AppArguments::helm_files},
-    {"--kustomize-image", nullptr, nullptr, &AppArguments::images},
-    {"--kustomize-replica", nullptr, nullptr, &AppArguments::replicas},
-    {"--kustomize-common-label", nullptr, nullptr, &AppArguments::kustomize_labels},
-    {"--label", nullptr, nullptr, &AppArguments::labels},
-    {"--annotations", nullptr, nullptr, &AppArguments::annotations},
-    {"--directory-recurse", nullptr, &AppArguments::recurse},
-    {"--helm-skip-crds", nullptr, &AppArguments::skip_crds},
-    {"--helm-pass-credentials", nullptr, &AppArguments::pass_credentials},
-    {"--ignore-missing-value-files", nullptr, &AppArguments::ignore_missing_values},
-    {"--allow-empty", nullptr, &AppArguments::allow_empty},
-    {"--set-finalizer", nullptr, &AppArguments::set_finalizer},
-    {"--resource", nullptr, nullptr, &AppArguments::resources},
-    {"--sync-option", nullptr, nullptr, &AppArguments::sync_options},
-    {"--param", nullptr, nullptr, &AppArguments::parameters},
-    {"--prune", nullptr, &AppArguments::prune},
-    {"--dry-run", nullptr, &AppArguments::dry_run},
-    {"--force", nullptr, &AppArguments::force},
-    {"--async", nullptr, &AppArguments::async},
-    {"--cascade", nullptr, &AppArguments::cascade},
-    {"--follow", nullptr, &AppArguments::follow},
-    {"--auto-prune", nullptr, &AppArguments::auto_prune},
-    {"--self-heal", nullptr, &AppArguments::self_heal},
-    {"--sync", nullptr, &AppArguments::wait_sync},
-    {"--health", nullptr, &AppArguments::wait_health},
-    {"--operation", nullptr, &AppArguments::wait_operation},
-    {"--hard-refresh", nullptr, &AppArguments::hard},
-    {"--upsert", nullptr, &AppArguments::upsert},
-    {"--git", nullptr, &AppArguments::in_git},
-    {"--timeout", nullptr, nullptr, nullptr, read_timeout},
-    {"--sync-policy", nullptr, nullptr, nullptr, read_sync_policy},
-};
+constexpr std::string_view kRefresh = "argocd.argoproj.io/refresh";
+constexpr int kRefreshSecondsMax = 60;
 
 std::string health_painted(const std::string& health) {
   return paint(health, health == "Healthy" ? kGreen : health == "Degraded" || health == "Missing" ? kRed : kYellow);
@@ -122,9 +37,44 @@ const Value& source_of(const Value& spec) {
   return spec["source"].is_map() ? spec["source"] : spec["sources"][0];
 }
 
+// "tree" and "tree=detailed" are not among these.
+bool is_data(const std::string& output) {
+  return output == "json" || output == "yaml";
+}
+Result<void> check_output(const std::string& output, std::initializer_list<std::string_view> known) {
+  std::vector<std::string> names;
+  for (const std::string_view one : known) {
+    if (output.empty() || output == one) return {};
+    names.emplace_back(one);
+  }
+  return Error{ErrorCode::bad_request, "-o is one of " + join(names, ", ") + ", not " + output};
+}
+
+bool is_listed(const kube::Object& one, const AppArguments& arguments) {
+  const Value& destination = one.spec()["destination"];
+  const auto& projects = arguments.helm_sets;  // -p, which is a parameter elsewhere
+  const std::string project = one.spec()["project"].str(), cluster = arguments.container;
+  const bool of_project = projects.empty() || std::find(projects.begin(), projects.end(), project) != projects.end();
+  const bool of_cluster =
+      cluster.empty() || destination["name"].as_string() == cluster || destination["server"].as_string() == cluster;
+  const auto sources = one.spec()["sources"].items();
+  const bool of_repo = arguments.repo.empty() || one.spec()["source"]["repoURL"].as_string() == arguments.repo ||
+                       std::any_of(sources.begin(), sources.end(), [&](const Value& source) {
+                         return source["repoURL"].as_string() == arguments.repo;
+                       });
+  return of_project && of_cluster && of_repo;
+}
+
 Result<int> app_list(const AppSession& app, const AppArguments& arguments) {
-  const auto list = TRY(app.list());
-  if (!arguments.output.empty()) {
+  TRY(check_output(arguments.output, {"wide", "name", "json", "yaml"}));
+  const bool chooses = !arguments.selector.empty() || !arguments.project.empty();
+  auto list = TRY(chooses ? app.chosen(arguments) : app.list());
+  std::erase_if(list, [&](const kube::Object& one) { return !is_listed(one, arguments); });
+  if (arguments.output == "name") {
+    for (const kube::Object& one : list) std::printf("%s/%s\n", one.ns().c_str(), one.name().c_str());
+    return 0;
+  }
+  if (is_data(arguments.output)) {
     Value all = Value::list();
     for (const kube::Object& one : list) all.push_back(one.value());
     print_value(all, arguments.output);
@@ -155,17 +105,42 @@ void print_resources(const kube::Object& application) {
   print_table({"GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "HEALTH", "MESSAGE"}, rows);
 }
 
-Result<int> app_get(const AppSession& app, const AppArguments& arguments) {
-  if (arguments.hard) {
-    TRY(app.change(arguments.words[0], [](kube::Object& one) {
-      one.set_annotation("argocd.argoproj.io/refresh", "hard");
-      return true;
-    }));
-    TRY(app.follow(arguments.words[0], 60,
-                   [](const kube::Object& one) { return one.annotation("argocd.argoproj.io/refresh").empty(); }));
+void print_operation(const Value& state) {
+  const auto line = [](const char* name, const std::string& text) {
+    if (!text.empty()) std::printf("%-16s %s\n", name, text.c_str());
+  };
+  const Value& by = state["operation"]["initiatedBy"];
+  line("Sync Revision:", short_commits(state["syncResult"], 40));
+  line("Phase:", state["phase"].str());
+  line("Initiated By:", by["automated"].as_bool() ? "automated" : by["username"].str());
+  line("Start:", state["startedAt"].str());
+  line("Finished:", state["finishedAt"].str());
+  line("Message:", state["message"].str());
+  if (state["retryCount"].as_int() > 0) line("Retries:", std::to_string(state["retryCount"].as_int()));
+}
+
+// What the spec sets over the source: parameters of charts, images and the rest of kustomizations.
+Result<void> print_parameters(const Value& spec, const AppArguments& arguments) {
+  const auto index = TRY(source_index(spec, arguments));
+  const Value& source = index ? spec["sources"][*index] : source_of(spec);
+  std::vector<std::vector<std::string>> rows;
+  for (const Value& one : source["helm"]["parameters"].items())
+    rows.push_back({one["name"].str(), one["value"].scalar_text()});
+  for (const auto& entry : source["kustomize"].entries()) {
+    if (!entry.value.is_list() && !entry.value.is_map())
+      rows.push_back({std::string(entry.key), entry.value.scalar_text()});
+    for (const Value& one : entry.value.items()) rows.push_back({std::string(entry.key), json::write(one)});
   }
+  std::printf("\n");
+  print_table({"NAME", "VALUE"}, rows);
+  return {};
+}
+
+Result<int> app_get(const AppSession& app, const AppArguments& arguments) {
+  TRY(check_output(arguments.output, {"wide", "tree", "tree=detailed", "json", "yaml"}));
+  if (arguments.hard || arguments.refresh) TRY(app.refresh(arguments.words[0], arguments.hard));
   const kube::Object one = TRY(app.get(arguments.words[0]));
-  if (!arguments.output.empty()) {
+  if (is_data(arguments.output)) {
     print_value(one.value(), arguments.output);
     return 0;
   }
@@ -182,24 +157,37 @@ Result<int> app_get(const AppSession& app, const AppArguments& arguments) {
   if (operation.is_map()) line("Operation:", operation["phase"].str() + " " + operation["message"].str());
   for (const Value& condition : status["conditions"].items())
     line("Condition:", paint(condition["type"].str(), kRed) + ": " + condition["message"].str());
+  if (arguments.show_operation && operation.is_map()) print_operation(operation);
+  if (arguments.show_params) TRY(print_parameters(one.spec(), arguments));
   std::printf("\n");
-  print_resources(one);
+  if (arguments.output.starts_with("tree"))
+    TRY(print_tree(app, one, arguments.output == "tree=detailed"));
+  else
+    print_resources(one);
   return 0;
 }
 
 Result<int> app_resources(const AppSession& app, const AppArguments& arguments) {
+  TRY(check_output(arguments.output, {"wide", "tree", "tree=detailed", "json", "yaml"}));
   const kube::Object one = TRY(app.get(arguments.words[0]));
-  if (arguments.output.empty())
-    print_resources(one);
-  else
+  if (arguments.output.starts_with("tree"))
+    TRY(print_tree(app, one, arguments.output == "tree=detailed"));
+  else if (is_data(arguments.output))
     print_value(one.status()["resources"], arguments.output);
+  else
+    print_resources(one);
   return 0;
 }
 
 Result<int> app_history(const AppSession& app, const AppArguments& arguments) {
+  TRY(check_output(arguments.output, {"wide", "id", "json", "yaml"}));
   const kube::Object one = TRY(app.get(arguments.words[0]));
-  if (!arguments.output.empty()) {
+  if (is_data(arguments.output)) {
     print_value(one.status()["history"], arguments.output);
+    return 0;
+  }
+  if (arguments.output == "id") {
+    for (const Value& entry : one.status()["history"].items()) std::printf("%s\n", entry["id"].scalar_text().c_str());
     return 0;
   }
   std::vector<std::vector<std::string>> rows;
@@ -212,10 +200,12 @@ Result<int> app_history(const AppSession& app, const AppArguments& arguments) {
   return 0;
 }
 
-Result<int> app_wait(const AppSession& app, const AppArguments& arguments) {
-  const bool any = arguments.wait_sync || arguments.wait_health || arguments.wait_operation;
+// Synced, Healthy and idle, or what the flags say; of the three healths that may be waited for, any.
+Result<void> wait_for(const AppSession& app, const std::string& name, const AppArguments& arguments) {
+  const bool any_health = arguments.wait_health || arguments.wait_suspended || arguments.wait_degraded;
+  const bool any = arguments.wait_sync || any_health || arguments.wait_operation;
   std::string last;
-  TRY(app.follow(arguments.words[0], arguments.timeout_seconds, [&](const kube::Object& one) {
+  return app.follow(name, arguments.timeout_seconds, [&](const kube::Object& one) {
     const Value& status = one.status();
     const std::string now = status["sync"]["status"].str() + " " + status["health"]["status"].str() + " " +
                             status["operationState"]["message"].str();
@@ -223,12 +213,27 @@ Result<int> app_wait(const AppSession& app, const AppArguments& arguments) {
     std::fflush(stdout);
     last = now;
     const bool synced = status["sync"]["status"].as_string() == "Synced";
-    const bool healthy = status["health"]["status"].as_string() == "Healthy";
+    const std::string_view health = status["health"]["status"].as_string();
+    const bool healthy = ((!any || arguments.wait_health) && health == "Healthy") ||
+                         (arguments.wait_suspended && health == "Suspended") ||
+                         (arguments.wait_degraded && health == "Degraded");
     const bool idle = one["operation"].is_null() && status["operationState"]["phase"].as_string() != "Running";
     if (!any) return synced && healthy && idle;
-    return (!arguments.wait_sync || synced) && (!arguments.wait_health || healthy) &&
-           (!arguments.wait_operation || idle);
-  }));
+    return (!arguments.wait_sync || synced) && (!any_health || healthy) && (!arguments.wait_operation || idle);
+  });
+}
+
+Result<int> app_wait(const AppSession& app, const AppArguments& arguments) {
+  if (arguments.wait_delete) {  // those that are gone already need no waiting
+    std::vector<std::string> names = arguments.words;
+    if (!arguments.selector.empty())
+      for (const kube::Object& one : TRY(app.chosen(arguments))) names.push_back(one.name());
+    for (const std::string& name : names) TRY(app.wait_until_gone(name, arguments.timeout_seconds));
+    return 0;
+  }
+  const auto all = TRY(app.chosen(arguments));
+  if (all.empty()) return Error{ErrorCode::bad_request, "app wait needs a name or -l SELECTOR"};
+  for (const kube::Object& one : all) TRY(wait_for(app, one.name(), arguments));
   return 0;
 }
 
@@ -250,29 +255,55 @@ struct AppCommand {
   std::string_view flags = {};    // more of them, a line each
 };
 constexpr AppCommand kCommands[] = {
-    {"list", 0, app_list, "[-o json|yaml]", "Applications, and how they are"},
-    {"get", 1, app_get, "NAME [--hard-refresh] [-o json|yaml]", "one Application and its resources"},
-    {"resources", 1, app_resources, "NAME [-o json|yaml]", "its resources"},
-    {"history", 1, app_history, "NAME [-o json|yaml]", "what was synced when, and by whom"},
-    {"diff", 1, app_diff, "NAME [--revision R] [--prune]",
+    {"list", 0, app_list, "[-l SELECTOR] [-p PROJECT] [-r REPO] [-c CLUSTER] [-o name|json|yaml]",
+     "Applications, and how they are"},
+    {"get", 1, app_get, "NAME [--refresh] [--hard-refresh] [--show-operation] [--show-params] [-o tree|json|yaml]",
+     "one Application and its resources"},
+    {"resources", 1, app_resources, "NAME [-o tree|json|yaml]", "its resources"},
+    {"history", 1, app_history, "NAME [-o id|json|yaml]", "what was synced when, and by whom"},
+    {"diff", 1, app_diff, "NAME [--revision R] [--prune] [--refresh] [--exit-code=false]",
      "what a sync would change, and who changed it (ends with 1)"},
     {"preview", 1, app_preview, "REVISION [--repo URL]", "which Applications a branch would touch, and how"},
-    {"sync", 1, app_sync,
-     "NAME [--revision R] [--prune] [--dry-run] [--force] [--resource GROUP:KIND:NAME] [--timeout SECONDS] [--async]",
-     "make it what the repository says"},
-    {"wait", 1, app_wait, "NAME [--sync] [--health] [--operation] [--timeout SECONDS]", "wait until it is so"},
+    {"sync", 0, app_sync,
+     "NAME…|-l SELECTOR|--project P [--revision R] [--prune] [--dry-run] [--resource GROUP:KIND:NAME]",
+     "make it what the repository says",
+     "  --timeout SECONDS --async --force --replace --server-side --apply-out-of-sync-only --sync-option A=B\n"
+     "  --strategy apply|hook --info A=B --revisions R --source-positions N (or --source-names NAME), side by side\n"
+     "  --retry-limit N --retry-backoff-duration D --retry-backoff-max-duration D --retry-backoff-factor N\n"
+     "  --retry-refresh\n"},
+    {"wait", 0, app_wait,
+     "NAME…|-l SELECTOR [--sync] [--health] [--suspended] [--degraded] [--operation] [--delete] [--timeout SECONDS]",
+     "wait until it is so"},
     {"rollback", 1, app_rollback, "NAME [ID] [--git] [--prune]", "back to an entry of the history, or as a commit"},
     {"terminate", 1, app_terminate, "NAME", "end the operation that runs"},
     {"terminate-op", 1, app_terminate, {}, {}},
     {"approve", 1, app_approve, "PLAN", "let a sync go on that the safety catch stopped"},
     {"adopt", 1, app_adopt, "NAME [--resource GROUP:KIND:NAME] [--dry-run]", "what differs live becomes a commit"},
-    {"logs", 1, app_logs, "NAME [--follow] [--kind K] [--group G] [--resource-name N]", "of its pods"},
-    {"actions", 2, app_actions, "NAME list|run ACTION --kind K [--resource-name N] [--param A=B]",
+    {"logs", 1, app_logs, "NAME [--follow] [--kind K] [--group G] [--resource-name N] [-c CONTAINER]", "of its pods",
+     "  --tail N --since-seconds N --previous --filter TEXT --match-case\n"},
+    {"actions", 2, app_actions, "list|run NAME [ACTION] --kind K [--resource-name N] [--param A=B] [-o json|yaml]",
      "restart, scale, promote …"},
+    {"manifests", 1, app_manifests, "NAME --source live", "its live objects"},
+    {"get-resource", 1, app_get_resource, "NAME --kind K [--resource-name N] [--filter-fields a.b,c] [-o json|yaml]",
+     "one kind of its live objects"},
+    {"patch-resource", 1, app_patch_resource, "NAME --kind K [--resource-name N] --patch JSON [--patch-type T] [--all]",
+     "changes a live object"},
+    {"delete-resource", 1, app_delete_resource, "NAME --kind K [--resource-name N] [--all] [--orphan] [--force]",
+     "deletes a live object"},
     {"create", 0, app_create, "NAME --repo URL --path P --dest-namespace N | -f FILE [--upsert]", "a new Application",
      "  --label A=B --annotations A=B --set-finalizer\n"},
-    {"set", 1, app_set, "NAME [flags of create]", "change its spec"},
-    {"delete", 1, app_delete, "NAME [--cascade=false] [--propagation-policy foreground|background]",
+    {"set", 1, app_set, "NAME [--source-position N] [flags of create]", "change its spec"},
+    {"unset", 1, nullptr, "NAME [-p PARAMETER] [--values FILE] [--values-literal] [--kustomize-image NAME]",
+     "take settings of its source away",
+     "  --nameprefix --namesuffix --kustomize-namespace --kustomize-replica NAME --ref --pass-credentials\n"
+     "  --ignore-missing-value-files --ignore-missing-components --source-position N --source-name NAME\n"},
+    {"patch", 1, app_patch, "NAME --patch JSON [--type json|merge]", "change the Application by a patch"},
+    {"edit", 1, app_edit, "NAME", "change the Application in $EDITOR"},
+    {"add-source", 1, app_add_source, "NAME --repo URL [flags of create]", "one more source"},
+    {"remove-source", 1, app_remove_source, "NAME --source-position N|--source-name NAME", "one source less"},
+    {"confirm-deletion", 1, app_confirm_deletion, "NAME", "let what waits for Prune=confirm or Delete=confirm go"},
+    {"delete", 0, app_delete,
+     "NAME…|-l SELECTOR [--cascade=false] [--propagation-policy foreground|background] [--wait]",
      "with what it made, unless --cascade=false"},
 };
 
@@ -296,10 +327,6 @@ bool is_help(const std::string& word) {
 }
 
 }  // namespace
-
-Result<AppArguments> read_app_arguments(const std::vector<std::string>& words) {
-  return read_arguments<AppArguments>("app", words, kFlags);
-}
 
 Result<kube::Object> AppSession::get(const std::string& name) const {
   return session.client->get(schema::kApplications, {ns, name});
@@ -348,6 +375,33 @@ Result<void> AppSession::follow(const std::string& name, int timeout_seconds,
   }
 }
 
+Result<void> AppSession::wait_until_gone(const std::string& name, int timeout_seconds) const {
+  const auto there = get(name);
+  if (!there.ok() && there.error().code == ErrorCode::not_found) return {};
+  TRY(there);
+  const auto followed = follow(name, timeout_seconds, [](const kube::Object&) { return false; });
+  const auto still = get(name);
+  if (!still.ok() && still.error().code == ErrorCode::not_found) return {};
+  return followed;
+}
+
+Result<void> AppSession::refresh(const std::string& name, bool hard) const {
+  TRY(change(name, [&](kube::Object& one) {
+    one.set_annotation(kRefresh, hard ? "hard" : "normal");
+    return true;
+  }));
+  return follow(name, kRefreshSecondsMax, [](const kube::Object& one) { return one.annotation(kRefresh).empty(); });
+}
+
+Result<AppSession> open_app_session(const Global& global, const AppArguments& arguments) {
+  Global where = global;
+  where.kubeconfig = arguments.kubeconfig;
+  where.context = arguments.context;
+  if (!arguments.data_dir.empty()) where.data_dir = arguments.data_dir;
+  Session session = TRY(connect(where));
+  return AppSession{std::move(session), arguments.application_ns};
+}
+
 Result<int> command_app(const Global& global, const std::vector<std::string>& words) {
   if (words.empty() || is_help(words[0]) || words[0] == "help") {
     print_usage(stdout);
@@ -364,18 +418,14 @@ Result<int> command_app(const Global& global, const std::vector<std::string>& wo
     print_usage(*command);
     return 0;
   }
+  if (command->run == nullptr) return command_unset(global, {words.begin() + 1, words.end()});
   const AppArguments arguments = TRY(read_app_arguments({words.begin() + 1, words.end()}));
   if (arguments.words.size() < command->words_min) {
     std::fprintf(stderr, "app %s needs a name\nusage: caisson app %s %s\n", words[0].c_str(), words[0].c_str(),
                  std::string(command->usage).c_str());
     return 2;
   }
-  Global where = global;
-  where.kubeconfig = arguments.kubeconfig;
-  where.context = arguments.context;
-  if (!arguments.data_dir.empty()) where.data_dir = arguments.data_dir;
-  Session session = TRY(connect(where));
-  const AppSession app{std::move(session), arguments.application_ns};
+  const AppSession app = TRY(open_app_session(global, arguments));
   return command->run(app, arguments);
 }
 

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson app`: create, set, delete, logs.
-#include <unistd.h>
-
+// `caisson app`: create, set, delete.
 #include <algorithm>
 #include <cstdio>
 
-#include "cluster/kube/selector.h"
 #include "cluster/schema/resource.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -80,13 +77,12 @@ Result<int> app_set(const AppSession& app, const AppArguments& arguments) {
   return 0;
 }
 
-Result<int> app_delete(const AppSession& app, const AppArguments& arguments) {
-  const std::string& policy = arguments.propagation;
-  if (!policy.empty() && policy != "foreground" && policy != "background")
-    return Error{ErrorCode::bad_request, "--propagation-policy is foreground or background"};
-  const std::string finalizer = std::string(kFinalizer) + (policy == "background" ? "/background" : "");
+namespace {
+
+Result<void> delete_one(const AppSession& app, const std::string& name, const AppArguments& arguments) {
+  const std::string finalizer = std::string(kFinalizer) + (arguments.propagation == "background" ? "/background" : "");
   // The finalizer is what makes a deletion cascade.
-  TRY(app.change(arguments.words[0], [&](kube::Object& one) {
+  TRY(app.change(name, [&](kube::Object& one) {
     const kube::Object before = one;
     one.remove_finalizer(kFinalizer);
     one.remove_finalizer(std::string(kFinalizer) + "/background");
@@ -94,50 +90,22 @@ Result<int> app_delete(const AppSession& app, const AppArguments& arguments) {
     if (arguments.cascade) one.add_finalizer(finalizer);
     return !(one == before);
   }));
-  TRY(app.session.client->remove(schema::kApplications, {app.ns, arguments.words[0]}));
-  std::printf("application '%s' deleted\n", arguments.words[0].c_str());
-  return 0;
+  TRY(app.session.client->remove(schema::kApplications, {app.ns, name}));
+  std::printf("application '%s' deleted\n", name.c_str());
+  return {};
 }
 
-Result<int> app_logs(const AppSession& app, const AppArguments& arguments) {
-  const kube::Object one = TRY(app.get(arguments.words[0]));
-  std::vector<kube::Object> pods;
-  for (const Value& entry : one.status()["resources"].items()) {
-    const std::string group = entry["group"].str(), ns = entry["namespace"].str();
-    const kube::Resource resource = TRY(app.session.client->resource_for(
-        (group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
-    const auto live = app.session.client->get(resource, {ns, entry["name"].str()});
-    if (!live.ok()) continue;  // it is Missing
-    if (entry["kind"].as_string() == "Pod") pods.push_back(*live);
-    const Value& labels = live->spec()["selector"]["matchLabels"];
-    if (!labels.is_map() || labels.empty()) continue;
-    kube::ListOptions options;
-    options.ns = ns;
-    options.label_selector = kube::LabelSelector::of(labels).str();
-    auto found = TRY(app.session.client->list(schema::kPods, options));
-    pods.insert(pods.end(), found.items.begin(), found.items.end());
-  }
-  if (pods.empty()) return Error{ErrorCode::not_found, "Application " + one.name() + " has no pods"};
-  for (const kube::Object& pod : pods) {
-    for (const Value& container : pod.spec()["containers"].items()) {
-      const std::string name = container["name"].str();
-      const bool follow = arguments.follow && pods.size() == 1;
-      auto stream = app.session.open(schema::kPods.path(pod.ns(), pod.name()) + "/log?container=" + name +
-                                     "&follow=" + (follow ? "true" : "false"));
-      if (!stream.ok()) {
-        std::fprintf(stderr, "%s %s: %s\n", pod.name().c_str(), name.c_str(), stream.error().message.c_str());
-        continue;
-      }
-      if (pods.size() > 1) std::printf("%s\n", paint("==> " + pod.name() + " " + name, kBold).c_str());
-      std::fflush(stdout);
-      for (;;) {
-        const std::string piece = TRY((*stream)->read_some());
-        if (piece.empty()) break;
-        std::fwrite(piece.data(), 1, piece.size(), stdout);
-        std::fflush(stdout);
-      }
-    }
-  }
+}  // namespace
+
+Result<int> app_delete(const AppSession& app, const AppArguments& arguments) {
+  const std::string& policy = arguments.propagation;
+  if (!policy.empty() && policy != "foreground" && policy != "background")
+    return Error{ErrorCode::bad_request, "--propagation-policy is foreground or background"};
+  const auto all = TRY(app.chosen(arguments));
+  if (all.empty()) return Error{ErrorCode::bad_request, "app delete needs a name, -l SELECTOR or --project PROJECT"};
+  for (const kube::Object& one : all) TRY(delete_one(app, one.name(), arguments));
+  if (!arguments.wait) return 0;
+  for (const kube::Object& one : all) TRY(app.wait_until_gone(one.name(), arguments.timeout_seconds));
   return 0;
 }
 

@@ -63,30 +63,42 @@ Value dry_run_of(const std::string& revision) {
   return sync;
 }
 
-bool request(kube::Object& one, const std::string& token, const Value& sync) {
+// An operation without the token by which its state is known.
+Result<Value> operation_of(const Value& sync, const AppArguments& arguments) {
   Value info = Value::list();
-  info.push_back(Value{{"name", "caisson.dev/request"}, {"value", token}});
-  one.edit().set("operation",
-                 Value{{"initiatedBy", Value{{"username", "caisson"}}}, {"info", std::move(info)}, {"sync", sync}});
+  for (const std::string& text : arguments.info) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      return Error{ErrorCode::bad_request, "--info is NAME=VALUE, not " + text};
+    info.push_back(Value{{"name", text.substr(0, equals)}, {"value", text.substr(equals + 1)}});
+  }
+  Value out{{"initiatedBy", Value{{"username", "caisson"}}}, {"info", std::move(info)}, {"sync", sync}};
+  if (Value retry = TRY(retry_of(arguments, Value())); !retry.is_null()) out.set("retry", std::move(retry));
+  return out;
+}
+
+bool request(kube::Object& one, const std::string& token, Value operation) {
+  operation.edit("info").push_back(Value{{"name", "caisson.dev/request"}, {"value", token}});
+  one.edit().set("operation", std::move(operation));
   return true;
 }
 
 // Writes `operation`; gives the token by which its state is known.
-Result<std::string> begin_operation(const AppSession& app, const std::string& name, const Value& sync) {
+Result<std::string> begin_operation(const AppSession& app, const std::string& name, const Value& operation) {
   std::string token = random_uuid();
-  TRY(app.change(name, [&](kube::Object& one) { return request(one, token, sync); }));
+  TRY(app.change(name, [&](kube::Object& one) { return request(one, token, operation); }));
   return token;
 }
 
 // The same for one that was just read: it is read again only when somebody wrote it meanwhile.
-Result<std::string> begin_operation(const AppSession& app, const kube::Object& known, const Value& sync) {
+Result<std::string> begin_operation(const AppSession& app, const kube::Object& known, const Value& operation) {
   std::string token = random_uuid();
   kube::Object one = known;
-  request(one, token, sync);
+  request(one, token, operation);
   const auto written = app.session.client->update(one);
   if (written.ok()) return token;
   if (written.error().code != ErrorCode::conflict) return written.error();
-  return begin_operation(app, known.name(), sync);
+  return begin_operation(app, known.name(), operation);
 }
 
 // What a revision would do to one Application.
@@ -105,7 +117,7 @@ Result<std::vector<Preview>> preview_all(const AppSession& app, const AppArgumen
   for (const kube::Object& one : TRY(app.list())) {
     const Value& source = one.spec()["source"].is_map() ? one.spec()["source"] : one.spec()["sources"][0];
     if (!arguments.repo.empty() && source["repoURL"].as_string() != arguments.repo) continue;
-    auto token = begin_operation(app, one, dry_run_of(arguments.words[0]));
+    auto token = begin_operation(app, one, TRY(operation_of(dry_run_of(arguments.words[0]), arguments)));
     all.push_back({one.name(), token.ok() ? *token : "", token.ok() ? "" : token.error().message, {}});
   }
   const auto any_waits = [&] {
@@ -129,7 +141,8 @@ Result<std::vector<Preview>> preview_all(const AppSession& app, const AppArgumen
 
 Result<kube::Object> run_operation(const AppSession& app, const std::string& name, const Value& sync,
                                    const AppArguments& arguments, bool quiet) {
-  const std::string token = TRY(begin_operation(app, name, sync));
+  const Value operation = TRY(operation_of(sync, arguments));
+  const std::string token = TRY(begin_operation(app, name, operation));
   std::optional<kube::Object> last;
   if (arguments.async) return app.get(name);
   std::string told;
@@ -149,16 +162,47 @@ Result<kube::Object> run_operation(const AppSession& app, const std::string& nam
   return *last;
 }
 
-Result<int> app_sync(const AppSession& app, const AppArguments& arguments) {
-  Value sync = Value::map();
+// --revision of all, or --revisions of the sources that --source-positions or --source-names mean; of the others what
+// the spec says.
+Result<void> put_revisions(Value& sync, const Value& spec, const AppArguments& arguments) {
   if (!arguments.revision.empty()) sync.set("revision", arguments.revision);
+  if (arguments.revisions.empty()) return {};
+  const bool named = !arguments.source_names.empty();
+  const auto& places = named ? arguments.source_names : arguments.source_positions;
+  if (places.size() != arguments.revisions.size())
+    return Error{ErrorCode::bad_request, "give a --source-positions or --source-names for each of --revisions"};
+  Value all = Value::list();
+  for (const Value& source : spec["sources"].items()) {
+    const std::string target = source["targetRevision"].str();
+    all.push_back(!target.empty() ? target : source["chart"].is_null() ? "HEAD" : "*");
+  }
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    AppArguments one;
+    (named ? one.source_name : one.source_position) = places[i];
+    const auto index = TRY(source_index(spec, one));
+    if (!index) return Error{ErrorCode::bad_request, "a source's name or position is empty"};
+    all.edit(*index) = Value(arguments.revisions[i]);
+  }
+  sync.set("revisions", std::move(all));
+  return {};
+}
+
+Result<int> sync_one(const AppSession& app, const kube::Object& object, const AppArguments& arguments) {
+  Value sync = Value::map();
+  TRY(put_revisions(sync, object.spec(), arguments));
   if (arguments.prune) sync.set("prune", true);
   if (arguments.dry_run) sync.set("dryRun", true);
   if (const Value resources = TRY(chosen(arguments.resources)); !resources.empty()) sync.set("resources", resources);
   std::vector<std::string> options = arguments.sync_options;
   if (arguments.force) options.push_back("Force=true");
+  if (arguments.replace) options.push_back("Replace=true");
+  if (arguments.out_of_sync_only) options.push_back("ApplyOutOfSyncOnly=true");
+  if (arguments.server_side) options.push_back("ServerSideApply=true");
   if (!options.empty()) sync.set("syncOptions", Value::list_of(options));
-  const kube::Object done = TRY(run_operation(app, arguments.words[0], sync, arguments, false));
+  if (!arguments.strategy.empty() && arguments.strategy != "apply" && arguments.strategy != "hook")
+    return Error{ErrorCode::bad_request, "--strategy is apply or hook, not " + arguments.strategy};
+  if (!arguments.strategy.empty()) sync.set("syncStrategy", Value{{arguments.strategy, Value::map()}});
+  const kube::Object done = TRY(run_operation(app, object.name(), sync, arguments, false));
   if (arguments.async) return 0;
   const Value& state = done.status()["operationState"];
   print_results(state);
@@ -166,13 +210,29 @@ Result<int> app_sync(const AppSession& app, const AppArguments& arguments) {
   return state["phase"].as_string() == "Succeeded" ? 0 : 1;
 }
 
+// Each after the other, as argocd; the status is that of the first that failed.
+Result<int> app_sync(const AppSession& app, const AppArguments& arguments) {
+  const auto all = TRY(app.chosen(arguments));
+  if (all.empty()) return Error{ErrorCode::bad_request, "app sync needs a name, -l SELECTOR or --project PROJECT"};
+  int status = 0;
+  for (const kube::Object& one : all) {
+    if (all.size() > 1) std::printf("%s\n", paint(one.name(), kBold).c_str());
+    const int of_this = TRY(sync_one(app, one, arguments));
+    if (status == 0) status = of_this;
+  }
+  return status;
+}
+
 Result<int> app_diff(const AppSession& app, const AppArguments& arguments) {
-  const kube::Object done =
-      TRY(run_operation(app, arguments.words[0], dry_run_of(arguments.revision), arguments, true));
+  if (arguments.refresh || arguments.hard) TRY(app.refresh(arguments.words[0], arguments.hard));
+  Value sync = dry_run_of("");
+  const kube::Object before = TRY(app.get(arguments.words[0]));
+  TRY(put_revisions(sync, before.spec(), arguments));
+  const kube::Object done = TRY(run_operation(app, arguments.words[0], sync, arguments, true));
   const Value& state = done.status()["operationState"];
   print_results(state);
   if (state["phase"].as_string() != "Succeeded") return Error{ErrorCode::invalid, state["message"].str()};
-  return changes_anything(state) ? 1 : 0;  // as diff(1) and argocd
+  return changes_anything(state) && arguments.exit_code ? 1 : 0;  // as diff(1) and argocd
 }
 
 Result<int> app_preview(const AppSession& app, const AppArguments& arguments) {
@@ -258,10 +318,13 @@ Result<int> app_approve(const AppSession& app, const AppArguments& arguments) {
 }
 
 Result<int> app_actions(const AppSession& app, const AppArguments& arguments) {
-  const bool runs = arguments.words[1] == "run";
-  if (!runs && arguments.words[1] != "list") return Error{ErrorCode::bad_request, "app actions NAME list|run ACTION"};
-  if (runs && arguments.words.size() < 3) return Error{ErrorCode::bad_request, "app actions NAME run ACTION"};
-  const kube::Object one = TRY(app.get(arguments.words[0]));
+  // "NAME list", or "list NAME" as argocd has it.
+  std::vector<std::string> words = arguments.words;
+  if (words[0] == "run" || words[0] == "list") std::swap(words[0], words[1]);
+  const bool runs = words[1] == "run";
+  if (!runs && words[1] != "list") return Error{ErrorCode::bad_request, "app actions list|run NAME [ACTION]"};
+  if (runs && words.size() < 3) return Error{ErrorCode::bad_request, "app actions run NAME ACTION"};
+  const kube::Object one = TRY(app.get(words[0]));
   const auto map = app.session.client->get(schema::kConfigMaps, {app.ns, "argocd-cm"});
   if (!map.ok() && map.error().code != ErrorCode::not_found) return map.error();
   const gitops::Settings settings = gitops::parse_settings(map.ok() ? (*map)["data"] : Value());
@@ -272,6 +335,7 @@ Result<int> app_actions(const AppSession& app, const AppArguments& arguments) {
     parameters.set(text.substr(0, equals), text.substr(equals + 1));
   }
   int done = 0;
+  Value listed = Value::list();
   for (const Value& entry : one.status()["resources"].items()) {
     const auto fits = [](const std::string& want, const Value& have) {
       return want.empty() || want == have.as_string();
@@ -287,22 +351,29 @@ Result<int> app_actions(const AppSession& app, const AppArguments& arguments) {
     const std::string what = entry["kind"].str() + "/" + entry["name"].str();
     if (!runs) {
       for (const gitops::Action& action : gitops::actions_of(live->value(), settings))
-        std::printf("%-40s %s%s\n", what.c_str(), action.name.c_str(), action.disabled ? " (disabled)" : "");
+        if (arguments.output == "json" || arguments.output == "yaml")
+          listed.push_back(Value{{"group", entry["group"]},
+                                 {"kind", entry["kind"]},
+                                 {"name", entry["name"]},
+                                 {"action", action.name},
+                                 {"disabled", action.disabled}});
+        else
+          std::printf("%-40s %s%s\n", what.c_str(), action.name.c_str(), action.disabled ? " (disabled)" : "");
       continue;
     }
-    const auto results =
-        TRY(gitops::run_action(live->value(), settings, arguments.words[2], parameters, system_clock().now()));
+    const auto results = TRY(gitops::run_action(live->value(), settings, words[2], parameters, system_clock().now()));
     for (const gitops::ActionResult& result : results) {
       kube::WriteOptions options;
       options.field_manager = "argocd-actions";
       const kube::Object object(result.object);
       auto written = result.verb == gitops::ActionResult::Verb::create ? app.session.client->create(object, options)
                                                                        : app.session.client->update(object, options);
-      if (!written.ok()) return std::move(written).error().in(arguments.words[2] + " " + what);
+      if (!written.ok()) return std::move(written).error().in(words[2] + " " + what);
     }
-    std::printf("%s: %s\n", what.c_str(), arguments.words[2].c_str());
+    std::printf("%s: %s\n", what.c_str(), words[2].c_str());
     ++done;
   }
+  if (!runs && !listed.empty()) print_value(listed, arguments.output);
   if (runs && done == 0) return Error{ErrorCode::not_found, "no resource of the Application fits"};
   return 0;
 }

@@ -3,16 +3,18 @@
 // "--toggle", "--toggle=false"; all else is an argument. `caisson app` and `caisson proj` read theirs with it. Pure.
 #pragma once
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/result.h"
+#include "main/cli/boolean_flag.h"
 
 namespace caisson::cli {
 
-// One of the four members is set.
+// One of the five members is set.
 template <class Arguments>
 struct ArgumentFlag {
   std::string_view name;  // "--revision", "-r"
@@ -20,6 +22,7 @@ struct ArgumentFlag {
   bool Arguments::*toggle = nullptr;
   std::vector<std::string> Arguments::*list = nullptr;                             // each one counts
   Result<void> (*read)(Arguments& arguments, const std::string& value) = nullptr;  // of what is no plain text
+  std::optional<bool> Arguments::*choice = nullptr;  // a toggle of which "--x=false" is not the same as nothing
 };
 
 // `Arguments` has a member `words` for what is no flag. Errors: bad_request "COMMAND: flag --x is not known", "--x
@@ -40,8 +43,12 @@ Result<Arguments> read_arguments(std::string_view command, const std::vector<std
     if (flag == known.end())
       return Error{ErrorCode::bad_request, std::string(command) + ": flag " + name + " is not known; see caisson " +
                                                std::string(command) + " --help"};
-    if (flag->toggle) {
-      out.*(flag->toggle) = equals == std::string::npos || word.substr(equals + 1) == "true";
+    if (flag->toggle || flag->choice) {
+      const bool on = equals == std::string::npos || TRY(read_bool(name, word.substr(equals + 1)));
+      if (flag->toggle)
+        out.*(flag->toggle) = on;
+      else
+        out.*(flag->choice) = on;
       continue;
     }
     if (equals == std::string::npos && i + 1 == words.size())

@@ -6,6 +6,8 @@
 #include "core/document/json.h"
 #include "core/document/yaml.h"
 #include "main/cli/app_commands.h"
+#include "main/cli/helm_flags.h"
+#include "main/cli/policy_flags.h"
 #include "main/cli/proj_commands.h"
 
 namespace caisson::cli {
@@ -45,6 +47,33 @@ TEST_CASE("flags of app and proj: what is not known, has no value or a wrong one
   CHECK(read_app_arguments({"--sync-policy=sometimes"}).error().message == "--sync-policy is automated or none");
 }
 
+TEST_CASE("a boolean flag takes what Go reads as a boolean, and refuses the rest as pflag does") {
+  CHECK(read_app_arguments({"web", "--prune=T"})->prune);
+  CHECK_FALSE(read_app_arguments({"web", "--cascade=0"})->cascade);
+  CHECK(read_app_arguments({"web", "--self-heal=false"})->self_heal == std::optional(false));
+  CHECK(read_app_arguments({"web", "--self-heal=maybe"}).error().message ==
+        "invalid argument \"maybe\" for \"--self-heal\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax");
+  CHECK(read_app_arguments({"web", "--prune="}).error().message.starts_with("invalid argument \"\" for \"--prune\""));
+  CHECK_FALSE(read_proj_arguments({"x", "--upsert=yes"}).ok());
+  constexpr FlagSpec kSpecs[] = {{"watch", FlagKind::boolean, 'w'}, {"all", FlagKind::boolean}};
+  const std::span<const FlagSpec> known[] = {kSpecs};
+  CHECK(Flags::parse({"--watch=TRUE", "--all=f"}, known)->is_set("watch"));
+  CHECK_FALSE(Flags::parse({"--all=f"}, known)->is_set("all"));
+  CHECK(Flags::parse({"-w=2"}, known).error().message ==
+        "invalid argument \"2\" for \"-w, --watch\" flag: strconv.ParseBool: parsing \"2\": invalid syntax");
+  CHECK(read_policy_arguments(PolicyVerb::test, {"--fail-only=maybe"})
+            .error()
+            .message.starts_with("invalid argument \"maybe\" for \"--fail-only\" flag"));
+  CHECK_FALSE(read_policy_arguments(PolicyVerb::test, {"--fail-only=false"})->fail_only);
+}
+
+TEST_CASE("flags of app: what argocd has and this has not says why") {
+  CHECK(read_app_arguments({"web", "--grpc-web"}).error().message.find("there is no Argo CD server") !=
+        std::string::npos);
+  CHECK(read_app_arguments({"web", "--plugin-env=A=B"}).error().message ==
+        "argocd's --plugin-env is not here: config management plugins are not supported");
+}
+
 namespace {
 
 // What `app set` makes of a spec with these flags, as JSON; or why not.
@@ -77,6 +106,22 @@ TEST_CASE("flags of app create and set: what is named twice is replaced, the res
       R"("retry":{"limit":7}}})");
 }
 
+TEST_CASE("flags of app set: one of several sources, retries, and false takes a setting away") {
+  CHECK(spec_with("{sources: [{repoURL: a}, {repoURL: b, name: two}], destination: {}}",
+                  {"--source-position", "1", "--revision", "v1"}) ==
+        R"({"sources":[{"repoURL":"a","targetRevision":"v1"},{"repoURL":"b","name":"two"}],"destination":{}})");
+  CHECK(spec_with("{sources: [{repoURL: a}, {repoURL: b, name: two}], destination: {}}",
+                  {"--source-name=two", "--helm-skip-tests"}) ==
+        R"({"sources":[{"repoURL":"a"},{"repoURL":"b","name":"two","helm":{"skipTests":true}}],"destination":{}})");
+  CHECK(spec_with("{destination: {}, syncPolicy: {automated: {selfHeal: true}, retry: {limit: 1}}}",
+                  {"--self-heal=false", "--sync-retry-backoff-duration=2s", "--sync-retry-refresh"}) ==
+        R"({"destination":{},"syncPolicy":{"automated":{"selfHeal":false},)"
+        R"("retry":{"limit":1,"backoff":{"duration":"2s"},"refresh":true}}})");
+  CHECK(spec_with("{source: {repoURL: a, helm: {skipCrds: true, releaseName: r}}, destination: {}}",
+                  {"--helm-skip-crds=false"}) ==
+        R"({"source":{"repoURL":"a","helm":{"releaseName":"r"}},"destination":{}})");
+}
+
 TEST_CASE("flags of app create and set: what makes no sense is refused by name") {
   CHECK(spec_with("{}", {"--helm-set", "a"}) == "--helm-set is NAME=VALUE, not a");
   CHECK(spec_with("{}", {"--kustomize-replica", "web=many"}) == "--kustomize-replica needs a number, not many");
@@ -84,6 +129,10 @@ TEST_CASE("flags of app create and set: what makes no sense is refused by name")
   CHECK(spec_with("{}", {"--self-heal"}) == "--self-heal needs --sync-policy automated");
   CHECK(spec_with("{}", {"--values-literal-file", "/nowhere"}).find("/nowhere") != std::string::npos);
   CHECK(spec_with("{sources: [{repoURL: a}]}", {"--repo", "b"}).find("several sources") != std::string::npos);
+  CHECK(spec_with("{sources: [{repoURL: a}]}", {"--source-position", "2"}) ==
+        "--source-position is from 1 to 1, not 2");
+  CHECK(spec_with("{sources: [{repoURL: a}]}", {"--source-name", "x"}) == "no source of the Application is named x");
+  CHECK(spec_with("{}", {"--sync-retry-backoff-duration", "soon"}).starts_with("--sync-retry-backoff-duration: "));
 }
 
 }  // namespace caisson::cli

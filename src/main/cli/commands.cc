@@ -12,6 +12,7 @@
 #include "artifact/build/executor.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "main/cli/boolean_flag.h"
 #include "main/cli/kubectl/kubectl.h"
 #include "main/cli/logs_query.h"
 #include "main/cli/proj_commands.h"
@@ -199,6 +200,24 @@ int kustomize_words(std::string_view program, std::vector<std::string> words) {
   return command_kustomize(words);
 }
 
+// "Could not convert: --detach = maybe": of a toggle in the words of the other commands.
+std::string conversion_error(const CLI::App& app, const std::string& text) {
+  constexpr std::string_view kBegin = "Could not convert: ", kIs = " = ";
+  const std::size_t is = text.find(kIs);
+  if (!text.starts_with(kBegin) || is == std::string::npos) return text;
+  const std::string name = text.substr(kBegin.size(), is - kBegin.size());
+  for (const CLI::App* one = &app; one != nullptr;) {
+    const CLI::Option* option = one->get_option_no_throw(name);
+    if (option != nullptr && option->get_items_expected_max() == 0) {
+      const auto value = read_bool(name, text.substr(is + kIs.size()));
+      return value.ok() ? text : value.error().message;
+    }
+    const auto below = one->get_subcommands();
+    one = below.empty() ? nullptr : below.front();
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<int> done(const Result<void>& result) {
@@ -277,6 +296,9 @@ int run_command_line(int argc, char** argv) {
   if (!named) list_kubectl_commands(tree);
   try {
     tree.app.parse(argc, argv);
+  } catch (const CLI::ConversionError& error) {
+    std::fprintf(stderr, "%s %s\n", paint("error:", kRed).c_str(), conversion_error(tree.app, error.what()).c_str());
+    return 2;
   } catch (const CLI::ParseError& error) {
     if (const std::string text = unknown_subcommand(tree.app); !text.empty()) {
       std::fprintf(stderr, "%s %s", paint("error:", kRed).c_str(), text.c_str());

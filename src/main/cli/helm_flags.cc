@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "main/cli/boolean_flag.h"
 
 namespace caisson::cli {
 namespace {
@@ -33,10 +34,6 @@ const FlagSpec* find_letter(Known known, char letter) {
     }
   }
   return nullptr;
-}
-
-bool is_true(std::string_view text) {
-  return text == "true" || text == "1" || text == "t" || text == "T" || text == "TRUE" || text == "True";
 }
 
 // Why the file at `path` is no program; empty when it is one.
@@ -82,6 +79,13 @@ Result<Flags> Flags::parse(const std::vector<std::string>& words, Known known) {
   std::optional<Error> wrong;  // the first value that its flag does not take
   const auto keep = [&](const FlagSpec& spec, std::string_view value) {
     std::string found;
+    if (spec.kind == FlagKind::boolean) {
+      const std::string letter = spec.letter == 0 ? "" : "-" + std::string(1, spec.letter) + ", ";
+      const auto on = read_bool(letter + "--" + std::string(spec.name), value);
+      if (!on.ok() && !wrong) wrong = on.error();
+      if (!on.ok()) return;
+      value = *on ? "true" : "false";
+    }
     if (spec.kind == FlagKind::program) {
       if (value.empty()) return;
       auto program = find_program(std::string(value));
@@ -149,7 +153,7 @@ Result<Flags> Flags::parse(const std::vector<std::string>& words, Known known) {
 
 bool Flags::is_set(std::string_view name) const {
   const auto found = values_.find(name);
-  return found != values_.end() && is_true(found->second.back());
+  return found != values_.end() && found->second.back() == "true";
 }
 
 std::string Flags::text(std::string_view name, std::string_view otherwise) const {

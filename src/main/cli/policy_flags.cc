@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/text.h"
+#include "main/cli/boolean_flag.h"
 
 namespace caisson::cli {
 namespace {
@@ -15,7 +16,8 @@ struct VerbInfo {
   std::string_view name, arguments, help, example;
 };
 constexpr VerbInfo kVerbs[] = {
-    {PolicyVerb::test, "test", "DIR|FILE…", "Runs the kyverno-test.yaml files of folders. Exit status 1 when a row fails.",
+    {PolicyVerb::test, "test", "DIR|FILE…",
+     "Runs the kyverno-test.yaml files of folders. Exit status 1 when a row fails.",
      "caisson policy test examples/policies"},
     {PolicyVerb::apply, "apply", "POLICY…",
      "Applies policies to resource files, or to what is live. Exit status 1 on a violation or an error.",
@@ -23,9 +25,11 @@ constexpr VerbInfo kVerbs[] = {
     {PolicyVerb::explain, "explain", "POLICY…",
      "Says why rules match an object or not: each condition with the values that it sees.",
      "caisson policy explain policy.yaml --resource pod.yaml"},
-    {PolicyVerb::serve, "serve", "", "Answers as the admission webhooks of a Kubernetes, with the policies that are in it.",
+    {PolicyVerb::serve, "serve", "",
+     "Answers as the admission webhooks of a Kubernetes, with the policies that are in it.",
      "caisson policy serve --kubeconfig k --tls-cert c.pem --tls-key k.pem --url https://host:9443"},
-    {PolicyVerb::query, "jp query", "EXPRESSION…", "Evaluates JMESPath with Kyverno's functions over a YAML or JSON document.",
+    {PolicyVerb::query, "jp query", "EXPRESSION…",
+     "Evaluates JMESPath with Kyverno's functions over a YAML or JSON document.",
      "caisson policy jp query 'sum([].spec.replicas)' -i list.yaml"},
     {PolicyVerb::function, "jp function", "[NAME…]", "Lists the functions: what each takes and gives.",
      "caisson policy jp function time_add"},
@@ -108,9 +112,10 @@ constexpr Flag kFlags[] = {
     {"-f, --file-name", "NAME", kTest, "the name of test files (kyverno-test.yaml)", set_text<&A::file_name>},
     {"--fail-only", "", kTest, "shows only rows that fail", turn_on<&A::fail_only>},
     {"--detailed-results", "", kTest, "shows each row's whole message", turn_on<&A::detailed>},
-    {"-r, --resource, --resources", "FILE|DIR|-", kWorld, "objects to ask about; may be repeated, or a list with commas",
-     add_resources},
-    {"-c, --cluster", "", kWorld, "asks about what is live, and looks up there what rules look up", turn_on<&A::cluster>},
+    {"-r, --resource, --resources", "FILE|DIR|-", kWorld,
+     "objects to ask about; may be repeated, or a list with commas", add_resources},
+    {"-c, --cluster", "", kWorld, "asks about what is live, and looks up there what rules look up",
+     turn_on<&A::cluster>},
     {"-e, --exception, --exceptions", "FILE", kWorld, "PolicyExceptions; may be repeated", add_exception},
     {"-f, --values-file", "FILE", kWorld, "values of variables, as a test's", set_text<&A::values>},
     {"-u, --userinfo", "FILE", kWorld, "who asks: userInfo, roles, clusterRoles", set_text<&A::user_info>},
@@ -124,8 +129,8 @@ constexpr Flag kFlags[] = {
     {"--tls-cert", "FILE", kServe, "the certificate to answer with", set_serve<&S::certificate>},
     {"--tls-key", "FILE", kServe, "its key", set_serve<&S::key>},
     {"--tls-ca", "FILE", kServe, "who signed the certificate, when it is not its own", set_serve<&S::ca>},
-    {"--url", "URL", kServe, "where the cluster reaches this: its webhook configurations are written, and go at the end",
-     set_serve<&S::url>},
+    {"--url", "URL", kServe,
+     "where the cluster reaches this: its webhook configurations are written, and go at the end", set_serve<&S::url>},
     {"--ignore-failures", "", kServe, "of those: writes go on while nobody answers", ignore_failures},
     {"-i, --input", "FILE|-", kQuery, "the document (standard input)", set_text<&A::input>},
     {"-q, --query", "FILE", kQuery, "reads an expression from a file", set_text<&A::query>},
@@ -170,7 +175,8 @@ Result<PolicyArguments> read_policy_arguments(PolicyVerb verb, const std::vector
     const Flag* flag = find_flag(verb, name);
     const std::string command = "policy " + std::string(info_of(verb).name);
     if (flag == nullptr)
-      return Error{ErrorCode::bad_request, command + ": flag " + name + " is not known; see caisson " + command + " --help"};
+      return Error{ErrorCode::bad_request,
+                   command + ": flag " + name + " is not known; see caisson " + command + " --help"};
     std::string value;
     if (equals != std::string::npos)
       value = word.substr(equals + 1);
@@ -178,8 +184,7 @@ Result<PolicyArguments> read_policy_arguments(PolicyVerb verb, const std::vector
       value = words[++i];
     else if (!flag->value.empty())
       return Error{ErrorCode::bad_request, command + ": " + name + " needs a value"};
-    if (flag->value.empty() && equals != std::string::npos && value != "true")
-      return Error{ErrorCode::bad_request, command + ": " + name + " takes no value"};
+    if (flag->value.empty() && equals != std::string::npos && !TRY(read_bool(name, value))) continue;
     TRY(flag->set(out, value));
   }
   return out;
