@@ -35,6 +35,14 @@ class NoLookups final : public Lookups {
   static std::optional<Value> nothing() { return std::nullopt; }
 };
 
+std::string shown(const Value& value) {
+  return value.is_string() ? value.str() : json::write(value);
+}
+// Of a variable: there is nothing that its path leads to.
+std::string unapplied(const Value& path) {
+  return "failed to apply jmespath " + path.str() + " to variable <nil>";
+}
+
 }  // namespace
 
 const Lookups& no_lookups() {
@@ -159,13 +167,16 @@ Result<void> Context::load(std::string_view name) {
 }
 
 Result<void> Context::load_entry(const Value& entry) {
-  auto value = TRY(value_of(entry).in("failed to load context entry " + entry["name"].str()));
+  auto found = value_of(entry);
+  if (!found.ok() && !entry.contains("variable"))  // whose own words tell which one failed
+    return std::move(found).error().in("failed to load context entry " + entry["name"].str());
+  auto value = TRY(std::move(found));
   if (value) set(entry["name"].as_string(), std::move(*value));
   return {};
 }
 
 Result<std::optional<Value>> Context::value_of(const Value& entry) {
-  if (entry.contains("variable")) return variable(entry["variable"]);
+  if (entry.contains("variable")) return variable(entry);
   if (entry.contains("configMap")) {
     const Value source = TRY(substitute(entry["configMap"], *this));
     const std::string ns = source["namespace"].as_string().empty() ? "default" : source["namespace"].str();
@@ -191,7 +202,8 @@ Result<std::optional<Value>> Context::value_of(const Value& entry) {
 }
 
 // jmesPath over what was found; `default` when that fails or is null.
-Result<std::optional<Value>> Context::narrowed(Result<std::optional<Value>> found, const Value& source) {
+Result<std::optional<Value>> Context::narrowed(Result<std::optional<Value>> found, const Value& source,
+                                               bool must_be_there) {
   const auto otherwise = [&]() -> Result<std::optional<Value>> {
     Value value = TRY(substitute(source["default"], *this));
     return std::optional<Value>(std::move(value));
@@ -205,11 +217,14 @@ Result<std::optional<Value>> Context::narrowed(Result<std::optional<Value>> foun
   if (!value.ok() || value->missing_key || value->value.is_null()) {
     if (has_default) return otherwise();
     if (!value.ok()) return value.error();
+    if (must_be_there && value->missing_key)
+      return Error{ErrorCode::not_found, unapplied(path) + ": Unknown key \"" + *value->missing_key + "\" in path"};
   }
   return std::optional<Value>(value->value);
 }
 
-Result<std::optional<Value>> Context::variable(const Value& entry) {
+Result<std::optional<Value>> Context::variable(const Value& named) {
+  const Value& entry = named["variable"];
   const bool has_default = entry.contains("default") && !entry["default"].is_null();
   const auto otherwise = [&]() -> Result<std::optional<Value>> {
     Value value = TRY(substitute(entry["default"], *this));
@@ -217,16 +232,19 @@ Result<std::optional<Value>> Context::variable(const Value& entry) {
   };
   if (entry.contains("value")) {
     auto value = substitute(entry["value"], *this);
-    if (!value.ok()) return has_default ? otherwise() : Result<std::optional<Value>>(std::move(value).error());
+    if (!value.ok() && has_default) return otherwise();
+    if (!value.ok())
+      return std::move(value).error().in("failed to substitute variables in context entry " + named["name"].str() +
+                                         " " + shown(entry["value"]));
     if (entry["jmesPath"].as_string().empty()) return std::optional<Value>(*value);
-    return narrowed(std::optional<Value>(*value), entry);
+    return narrowed(std::optional<Value>(*value), entry, true);
   }
   const Value path = TRY(substitute(entry["jmesPath"], *this));
   if (path.as_string().empty()) return has_default ? otherwise() : std::optional<Value>(Value());
   auto value = query(path.as_string());
   if (!value.ok() || value->is_null()) {
     if (has_default) return otherwise();
-    if (!value.ok()) return std::move(value).error();
+    if (!value.ok()) return std::move(value).error().in(unapplied(path));
   }
   return std::optional<Value>(*value);
 }

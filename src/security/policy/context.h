@@ -93,8 +93,9 @@ class Context {
   Result<void> load(std::string_view name);
   Result<void> load_entry(const Value& entry);
   Result<std::optional<Value>> value_of(const Value& entry);
-  Result<std::optional<Value>> variable(const Value& variable);
-  Result<std::optional<Value>> narrowed(Result<std::optional<Value>> found, const Value& source);
+  Result<std::optional<Value>> variable(const Value& entry);
+  Result<std::optional<Value>> narrowed(Result<std::optional<Value>> found, const Value& source,
+                                        bool must_be_there = false);
 
   // What expressions found in `root_`: rules of many policies ask the same of a request. A copy is made to be changed,
   // and begins without.
