@@ -253,6 +253,7 @@ int run_serve(const std::string& dir) {
     exchange->respond(metrics.answer(exchange->method, exchange->path, parameters));
   });
   if (!port.ok()) return failed(port.error());
+  metrics.start();
   std::printf("127.0.0.1:%d\n", *port);
   std::fflush(stdout);
   char byte;
