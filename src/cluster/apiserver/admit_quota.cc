@@ -75,7 +75,9 @@ class ResourceQuota : public Admission {
     const Value& hard = quota["status"]["hard"];
     if (const auto unstated = kube::quota_unstated(hard, request.kind.resource, object))
       return refuse("failed quota: " + name + ": " + *unstated);
-    const Amounts requested = kube::restricted_to(delta, hard.is_null() ? quota["spec"]["hard"] : hard);
+    Amounts requested = kube::restricted_to(delta, hard.is_null() ? quota["spec"]["hard"] : hard);
+    if (request.operation == Operation::update)  // what it leaves as it was need not be known
+      std::erase_if(requested, [](const auto& entry) { return entry.second.milli == 0; });
     std::vector<std::string> unknown;
     for (const auto& [resource, amount] : requested)
       if (!quota["status"]["used"].contains(resource)) unknown.push_back(resource);

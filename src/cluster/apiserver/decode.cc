@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cluster/apiserver/verbs.h"
+#include <utility>
+
+#include "cluster/apiserver/decode.h"
 #include "cluster/schema/defaults.h"
+#include "cluster/schema/update_checks.h"
 #include "core/base/text.h"
+#include "core/document/json.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -13,16 +17,17 @@ std::string prefix(const schema::KindSchema& kind) {
          kind.resource.kind + ": ";
 }
 
-Error decoding_failure(Request& request, const std::string& why, bool patched) {
+Error decoding_failure(Request& request, const std::string& why, bool patched, const Value& object) {
   if (!patched) return request.bad_request(prefix(*request.kind) + why);
-  const Value shown(request.patch_text.empty() ? "{}" : request.patch_text);
+  const Value shown(request.patch_text.empty() ? json::write(object) : request.patch_text);
   const schema::FieldError error{schema::FieldError::Type::invalid, "patch", shown, why};
   Value details{{"causes", schema::causes({error})}};
   return request.fail(ErrorCode::invalid, " \"\" is invalid: " + error.str(), std::move(details));
 }
 
 // A body of another kind: one that is known can't be converted, another is not registered.
-Error wrong_kind(Core& core, Request& request, const std::string& api_version, const std::string& kind, bool patched) {
+Error wrong_kind(Core& core, Request& request, const std::string& api_version, const std::string& kind, bool patched,
+                 const Value& body) {
   const schema::Resource& wanted = request.kind->resource;
   const std::size_t slash = api_version.rfind('/');
   const std::string version = api_version.substr(slash == std::string::npos ? 0 : slash + 1);
@@ -35,7 +40,7 @@ Error wrong_kind(Core& core, Request& request, const std::string& api_version, c
     why = "converting (" + version + "." + kind + ") to (" + package(wanted) + "." + wanted.kind +
           "): unknown conversion";
   }
-  if (patched) return decoding_failure(request, why, true);
+  if (patched) return decoding_failure(request, why, true, body);
   return request.bad_request(kind + " in version \"" + version + "\" cannot be handled as a " + wanted.kind + ": " +
                              why);
 }
@@ -53,7 +58,7 @@ Result<void> check_type_meta(Core& core, Request& request, const Value& body, bo
                                ") does not match the expected API version (" + resource.api_version() + ")");
   if (other_version || (!kind.empty() && kind != resource.kind))
     return wrong_kind(core, request, api_version.empty() ? resource.api_version() : api_version,
-                      kind.empty() ? resource.kind : kind, patched);
+                      kind.empty() ? resource.kind : kind, patched, body);
   return {};
 }
 
@@ -70,7 +75,9 @@ std::optional<Value> without_empty(const schema::Field& field, const Value& valu
       if (!member) continue;
       const bool collection =
           member->field->type == schema::FieldType::list || member->field->type == schema::FieldType::map;
-      if (collection && !member->required && !child.is_null() && child.empty())
+      // An autoscaler's empty list of policies is refused, and not filled: it must be seen (rules_autoscaling.cc).
+      const bool refused = key == "policies" && field.object->name.ends_with(".HPAScalingRules");
+      if (collection && !member->required && !refused && !child.is_null() && child.empty())
         edit().erase(key);
       else if (auto next = without_empty(*member->field, child))
         edit().set(key, *std::move(next));
@@ -92,10 +99,11 @@ void null_time(Value& object) {
 Value completed(const schema::KindSchema& kind, Value object) {
   object = schema::with_defaults(kind, std::move(object));
   if (kind.custom) return object;
-  const bool null_lists =
-      kind.resource.group == "rbac.authorization.k8s.io" || kind.resource.group == "discovery.k8s.io";  // settled: null
-  if (!null_lists)
-    if (auto lean = without_empty(kind.root(), object)) object = *std::move(lean);
+  if (auto lean = without_empty(kind.root(), object)) {
+    for (const char* field : {"rules", "endpoints", "ports"})  // said, and so owned; settled: null
+      if (object[field].is_list() && object[field].empty()) lean->set(field, Value::list());
+    object = *std::move(lean);
+  }
   const auto absent_is_null = [&](const char* field) {
     if (!object.contains(field)) object.set(field, Value());
   };
@@ -151,21 +159,39 @@ Value settled(const schema::KindSchema& kind, Value object) {
 Result<Value> decode(Core& core, Request& request, Value body, bool patched) {
   const schema::KindSchema& kind = *request.kind;
   TRY(check_type_meta(core, request, body, patched));
+  const Value whole = body;
   std::vector<std::string> unknown;
   const bool look = request.field_validation != FieldValidation::ignore;
   Value object = schema::pruned(kind, std::move(body), look ? &unknown : nullptr);
-  if (const auto wrong = schema::decode_error(kind, object)) return decoding_failure(request, wrong->message, patched);
+  const bool strategic = patched && !request.patch_text.empty();
+  const auto wrong = strategic ? schema::convert_error(kind, object) : schema::decode_error(kind, object);
+  if (wrong) return decoding_failure(request, wrong->message, patched, whole);
   if (!unknown.empty() || !request.duplicate_fields.empty()) {
     std::vector<std::string> messages = request.duplicate_fields;
     for (const std::string& field : unknown) messages.push_back("unknown field \"" + field + "\"");
     if (request.field_validation == FieldValidation::strict)
-      return decoding_failure(request, "strict decoding error: " + join(messages, ", "), patched);
+      return decoding_failure(request, "strict decoding error: " + join(messages, ", "), patched, whole);
     for (std::string& message : messages) request.warnings.push_back(std::move(message));
   }
   object.set("apiVersion", kind.resource.api_version()).set("kind", kind.resource.kind);
   if (object["metadata"].is_null()) object.set("metadata", Value::map());
   object = schema::canonical(kind, std::move(object));
   return completed(kind, std::move(object));
+}
+
+Result<Value> decode_part(Core& core, Request& request, Value body, std::string_view type,
+                          const schema::Resource& resource) {
+  schema::Field root;
+  root.type = schema::FieldType::object;
+  root.object = schema::find_type(core.schema, type);
+  schema::KindSchema part;
+  part.resource = resource;
+  part.root_field = &root;
+  // Only for as long as the body is read, and nobody keeps it.
+  const schema::KindPtr whole = std::exchange(request.kind, schema::KindPtr(schema::KindPtr(), &part));
+  auto decoded = decode(core, request, std::move(body));
+  request.kind = whole;
+  return decoded;
 }
 
 }  // namespace caisson::apiserver

@@ -2,8 +2,8 @@
 #include "core/document/patch.h"
 
 #include "cluster/apiserver/conversion.h"
+#include "cluster/apiserver/decode.h"
 #include "cluster/apiserver/managed_fields.h"
-#include "cluster/apiserver/verbs.h"
 #include "cluster/schema/defaults.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -117,15 +117,16 @@ Result<Planned> patch(Core& core, Request& request, Transaction& tx, kube::Patch
   if (!found) return request.not_found();
   const Value current = TRY(core.conversion->convert(*request.kind, found->value));
   Value changed = TRY(patched(request, type, current, change));
-  const Value& metadata = changed["metadata"];
+  // A version that the patch names is a precondition; the one that was read is only what it was computed from.
+  Value desired = TRY(decode(core, request, std::move(changed), true));
+  const Value& metadata = desired["metadata"];
+  if (metadata["name"].as_string().empty()) return no_name(request);
   if (metadata["name"].as_string() != request.name)
     return request.bad_request("the name of the object (" + metadata["name"].str() +
                                ") does not match the name on the URL (" + request.name + ")");
   if (const auto ns = metadata["namespace"].as_string();
       request.kind->resource.namespaced && !ns.empty() && ns != request.ns)
     return request.bad_request("the namespace of the provided object does not match the namespace sent on the request");
-  // A version that the patch names is a precondition; the one that was read is only what it was computed from.
-  Value desired = TRY(decode(core, request, std::move(changed), true));
   return write_over(core, request, tx, *found, std::move(desired));
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/subresources.h"
 
+#include <algorithm>
+
 #include "cluster/apiserver/conversion.h"
+#include "cluster/apiserver/decode.h"
 #include "cluster/apiserver/tokens.h"
 #include "cluster/schema/defaults.h"
 #include "core/base/text.h"
@@ -344,11 +347,24 @@ Result<Value> write_scale(Core& core, Request& request, const Value& body, std::
   return scale_of(request, planned.object);
 }
 
-Result<Value> post_subresource(Core& core, Request& request, const Value& body) {
+Result<Value> post_subresource(Core& core, Request& request, const Value& sent) {
+  struct Part {
+    std::string_view name, type;
+    schema::Resource kind;
+  };
+  static const Part kParts[] = {
+      {"binding", "core.v1.Binding", {"", "v1", "Binding", "bindings"}},
+      {"eviction", "policy.v1.Eviction", {"policy", "v1", "Eviction", "evictions"}},
+      {"token", "authentication.v1.TokenRequest", {"authentication.k8s.io", "v1", "TokenRequest", "tokenrequests"}}};
   const std::string& name = request.subresource;
-  if (name == "token") return request_token(core, request, body);
-  if (name != "binding" && name != "eviction")
+  const auto part =
+      std::find_if(std::begin(kParts), std::end(kParts), [&](const Part& one) { return one.name == name; });
+  if (part == std::end(kParts))
     return request.fail(ErrorCode::not_found, "the server could not find the requested resource", Value::map());
+  Value given = sent;
+  if (name == "eviction" && given["apiVersion"].as_string() == "policy/v1beta1") given.set("apiVersion", "policy/v1");
+  const Value body = TRY(decode_part(core, request, std::move(given), part->type, part->kind));
+  if (name == "token") return request_token(core, request, body);
   const Planned planned = TRY(execute(core, request, [&](Transaction& tx) {
     return name == "binding" ? plan_binding(core, request, tx, body) : plan_eviction(core, request, tx, body);
   }));

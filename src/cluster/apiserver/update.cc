@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/conversion.h"
+#include "cluster/apiserver/decode.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/service_addresses.h"
-#include "cluster/apiserver/verbs.h"
 #include "cluster/schema/defaults.h"
+#include "cluster/schema/update_checks.h"
+#include "core/base/text.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -22,9 +24,7 @@ bool update_creates(const Request& request) {
 
 Result<void> check_identity(Request& request, const Value& metadata) {
   const std::string_view name = metadata["name"].as_string(), ns = metadata["namespace"].as_string();
-  if (name.empty() && request.subresource.empty())
-    return request.bad_request("the name of the object (" + std::string("") + ") does not match the name on the URL (" +
-                               request.name + ")");
+  if (name.empty() && request.subresource.empty()) return no_name(request);
   if (!name.empty() && name != request.name)
     return request.bad_request("the name of the object (" + std::string(name) +
                                ") does not match the name on the URL (" + request.name + ")");
@@ -160,6 +160,15 @@ bool must_say_version(const schema::KindSchema& kind) {
                              std::end(kResources);
 }
 
+// DaemonSets count changes of their template in an annotation, which only the server writes.
+void count_template(const schema::KindSchema& kind, const Value& before, Value& after) {
+  if (kind.resource.plural != "daemonsets" || kind.resource.group != "apps") return;
+  constexpr std::string_view kGeneration = "deprecated.daemonset.template.generation";
+  const std::int64_t generation = parse_int(before["metadata"]["annotations"][kGeneration].as_string()).value_or(1);
+  const bool changed = !(before["spec"]["template"] == after["spec"]["template"]);
+  after.edit({"metadata", "annotations", kGeneration}) = std::to_string(generation + (changed ? 1 : 0));
+}
+
 Error must_name_version(Request& request) {
   const std::string message = "Invalid value: 0x0: must be specified for an update";
   Value cause{{"reason", "FieldValueInvalid"}, {"message", message}, {"field", "metadata.resourceVersion"}};
@@ -174,6 +183,11 @@ Error must_name_version(Request& request) {
 }
 
 }  // namespace
+
+Error no_name(Request& request) {
+  return request.bad_request("the name of the object (" + request.name +
+                             " based on URL) was undeterminable: name must be provided");
+}
 
 Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const Found& found, Value desired) {
   const schema::KindSchema& kind = *request.kind;
@@ -201,6 +215,7 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   TRY(check_escalation(*core.authorizer, request, current, desired));
   TRY(admit(core, request, tx, kUpdate, current, desired));
   desired = settled(kind, std::move(desired));
+  count_template(kind, current, desired);
   if (request.subresource.empty() && counts_generation(kind) && spec_differs(kind, current, desired))
     desired.edit("metadata").set("generation", current["metadata"]["generation"].as_int() + 1);
   if (request.plural == "services" && request.group.empty() && request.subresource.empty())
@@ -208,8 +223,8 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   auto errors = schema::validate_update(kind, current, desired);
   auto metadata_errors = changed_identity;
   if (auto added = new_finalizers(current, desired)) metadata_errors.push_back(std::move(*added));
-  // rest.BeforeUpdate and the strategy both check metadata: upstream's causes name each of its errors twice.
-  for (int times = 0; times < 2; ++times) errors.insert(errors.begin(), metadata_errors.begin(), metadata_errors.end());
+  for (int times = 0; times < schema::metadata_update_checks(kind); ++times)
+    errors.insert(errors.begin(), metadata_errors.begin(), metadata_errors.end());
   if (!errors.empty()) return request.invalid(errors, request.name);
   TRY(admit_validate(core, request, tx, kUpdate, current, desired));
 

@@ -2,9 +2,8 @@
 // What Go's decoder (encoding/json, with the UnmarshalJSON of quantities, times and int-or-strings) would say of a
 // body: the first wrong type, but rather what a type's own decoder refuses, since that ends the decoding.
 #include <limits>
-#include <map>
 
-#include "cluster/schema/kind_files.h"
+#include "cluster/schema/go_names.h"
 #include "cluster/schema/place.h"
 #include "cluster/schema/validate.h"
 #include "core/base/quantity.h"
@@ -17,93 +16,7 @@ namespace {
 
 constexpr std::string_view kMicroTime = "2006-01-02T15:04:05.000000Z07:00";
 
-// --- names of Go's types
-
-// Member to type, of "core.v1.Secret" (kinds/go_types.yaml).
-using NamedTypes = std::map<std::string_view, std::map<std::string_view, std::string_view>>;
-
-const NamedTypes& named_types() {
-  static const Value kSource = [] {
-    for (const KindFile& file : kind_files())
-      if (file.path == "go_types.yaml") return json::parse(file.json).value();
-    return Value::map();
-  }();
-  static const NamedTypes kTypes = [] {
-    NamedTypes types;
-    for (const auto& [name, members] : kSource.entries())
-      for (const std::string_view word : split(members.as_string(), ' '))
-        types[name][word.substr(0, word.find('='))] = word.substr(word.find('=') + 1);
-    return types;
-  }();
-  return kTypes;
-}
-
-// The last `parts` of a dotted name: "core.v1.PodSpec" of "io.k8s.api.core.v1.PodSpec".
-std::string_view last_parts(std::string_view full, int parts) {
-  std::size_t at = full.size();
-  for (; parts > 0 && at != std::string_view::npos; --parts) at = full.rfind('.', at - 1);
-  return at == std::string_view::npos ? full : full.substr(at + 1);
-}
-
-std::string_view named_type(const ObjectType& holder, std::string_view member) {
-  const auto type = named_types().find(last_parts(holder.name, 3));
-  if (type == named_types().end()) return {};
-  const auto found = type->second.find(member);
-  return found == type->second.end() ? std::string_view() : found->second;
-}
-
-std::string go_type(const Field& field) {
-  switch (field.type) {
-    case FieldType::any:
-      return "interface {}";
-    case FieldType::boolean:
-      return "bool";
-    case FieldType::integer:
-      return field.format == Format::int64 ? "int64" : "int32";
-    case FieldType::int_or_string:
-      return "int32";
-    case FieldType::number:
-      return "float64";
-    case FieldType::string:
-      return field.format == Format::byte ? "[]uint8" : "string";
-    case FieldType::list:
-      return "[]" + (field.element ? go_type(*field.element) : "interface {}");
-    case FieldType::map:
-      return "map[string]" + (field.element ? go_type(*field.element) : "string");
-    case FieldType::object:
-      return field.object ? std::string(last_parts(field.object->name, 2)) : "map[string]interface {}";
-  }
-  return "";
-}
-
 // --- values
-
-// Where encoding/base64 gives up; nullopt: it does not.
-std::optional<std::size_t> base64_error_at(std::string_view text) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::size_t at = 0, digits = 0;  // digits of the group of four that is being read
-  const auto skip_newlines = [&] {
-    while (at < text.size() && (text[at] == '\n' || text[at] == '\r')) ++at;
-  };
-  while (true) {
-    skip_newlines();
-    if (at == text.size()) return digits == 0 ? std::nullopt : std::optional(at - digits);
-    const char c = text[at++];
-    if (kAlphabet.find(c) != std::string_view::npos) {
-      digits = (digits + 1) % 4;
-      continue;
-    }
-    if (c != '=' || digits < 2) return at - 1;
-    if (digits == 2) {
-      skip_newlines();
-      if (at == text.size()) return at;
-      if (text[at] != '=') return at - 1;
-      ++at;
-    }
-    skip_newlines();
-    return at == text.size() ? std::nullopt : std::optional(at);
-  }
-}
 
 // "2006-01-02T15:04:05Z", as nearly all times are written; others are read with all of Go's rules.
 bool is_plain_time(std::string_view text) {
@@ -234,7 +147,7 @@ class Decoder {
   }
   // The name that the type has of its own; empty: none.
   static std::string_view type_named(const Within& in) {
-    std::string_view name = in.holder && !in.member.empty() ? named_type(*in.holder, in.member) : std::string_view();
+    std::string_view name = in.holder && !in.member.empty() ? named_go_type(*in.holder, in.member) : std::string_view();
     for (int i = 0; i < in.items; ++i) name = name.starts_with("[]") ? name.substr(2) : std::string_view();
     return name;
   }

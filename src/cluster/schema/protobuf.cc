@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "cluster/schema/go_names.h"
 #include "cluster/schema/kind_files.h"
 #include "core/base/clock.h"
 #include "core/base/encoding.h"
@@ -79,13 +80,6 @@ const WireMessage* find_message(std::string_view name) {
   const auto& messages = wire_table().messages;
   const auto found = messages.find(name);
   return found == messages.end() ? nullptr : &found->second;
-}
-
-// "core.v1.PodSpec" of "io.k8s.api.core.v1.PodSpec".
-std::string_view short_name(std::string_view full) {
-  std::size_t at = full.size();
-  for (int dots = 0; dots < 3 && at != std::string_view::npos; ++dots) at = full.rfind('.', at - 1);
-  return at == std::string_view::npos ? full : full.substr(at + 1);
 }
 
 // --- values
@@ -232,7 +226,7 @@ class Decoder {
 
   // A message that comes in parts is one message (protobuf merges them).
   Result<Value> object(const Field& field, std::string_view bytes, Value before) {
-    const WireMessage* wire = field.object ? find_message(short_name(field.object->name)) : nullptr;
+    const WireMessage* wire = field.object ? find_message(last_parts(field.object->name, 3)) : nullptr;
     Value out = before.is_map() ? std::move(before) : Value::map();
     if (wire) TRY(message(*wire, *field.object, bytes, out));
     return out;
@@ -250,7 +244,7 @@ class Decoder {
   // JSON, JSONSchemaPropsOrBool (allows, schema), …OrArray (schema, schemas): several shapes in JSON.
   Result<Value> schema_or(std::string_view name, const ObjectType& props, std::string_view bytes) {
     if (name != "items" && name != "additionalProperties" && name != "additionalItems") return raw_json(bytes);
-    const WireMessage& wire = *find_message(short_name(props.name));
+    const WireMessage& wire = *find_message(last_parts(props.name, 3));
     const std::uint32_t schema_number = name == "items" ? 1 : 2;
     bool allows = false;
     Value schema, list;
@@ -285,7 +279,7 @@ std::string type_of(std::string_view api_version, std::string_view kind) {
 }  // namespace
 
 bool omits_zero(std::string_view type, std::string_view member) {
-  const WireMessage* message = find_message(short_name(type));
+  const WireMessage* message = find_message(last_parts(type, 3));
   if (!message) return false;
   const auto found =
       std::find_if(message->begin(), message->end(), [&](const WireField& field) { return field.name == member; });

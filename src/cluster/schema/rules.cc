@@ -266,15 +266,6 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
   }
 }
 
-void check_metadata_update(const Value& before, const Value& after, Errors& out) {
-  for (std::string_view name : {"name", "namespace", "uid", "creationTimestamp"}) {
-    const Value& old = before["metadata"][name];
-    if (!(old == after["metadata"][name])) {
-      out.push_back(invalid_value("metadata." + std::string(name), after["metadata"][name], "field is immutable"));
-    }
-  }
-}
-
 void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
   const std::string_view group = kind.resource.group, name = kind.resource.kind;
   if (group.empty()) {
@@ -316,100 +307,6 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
     check_others(kind, object, out);
   }
   if (is_named_last(kind)) check_name_last(object["metadata"]["name"], out);
-}
-
-void check_kind_update(const KindSchema& kind, const Value& before, const Value& after, Errors& out) {
-  const std::string_view group = kind.resource.group, name = kind.resource.kind;
-  if (name == "Namespace") {
-    const bool going = !after["metadata"]["deletionTimestamp"].is_null();
-    const Value& phase = after["status"]["phase"];
-    if (!going && phase.as_string() != "Active")
-      out.push_back(invalid_value("status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty"));
-    if (going && phase.as_string() != "Terminating")
-      out.push_back(
-          invalid_value("status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"));
-  }
-  if (group.empty() && name == "Pod") {
-    const Value& conditions = after["status"]["conditions"];
-    for (std::size_t i = 0; i < conditions.size(); ++i)
-      for (const std::string& why : check_qualified_name(conditions[i]["type"].as_string()))
-        out.push_back(invalid_value("status.conditions[" + std::to_string(i) + "].Type", conditions[i]["type"], why));
-  }
-  if (group == "events.k8s.io" && name == "Event") {
-    static constexpr std::pair<std::string_view, std::string_view> kFixed[] = {
-        {"regarding", "involvedObject"}, {"reason", "reason"}, {"note", "message"}, {"type", "type"}};
-    for (const auto& [member, shown] : kFixed)
-      if (!(before[member] == after[member]))
-        out.push_back(invalid_value(std::string(shown), after[member], "field is immutable"));
-  }
-  check_status_counts(kind, after, out);
-  if (group == "rbac.authorization.k8s.io" && !(before["roleRef"] == after["roleRef"]))
-    out.push_back(invalid_value("roleRef", after["roleRef"], "cannot change roleRef"));
-  if (name == "PriorityClass" && !(before["value"] == after["value"]))
-    out.push_back(forbidden_value("value", "may not be changed in an update."));
-  if (group.empty() && name == "Pod") return check_pod_update(before, after, out);
-  if (group.empty() && (name == "ConfigMap" || name == "Secret") && before["immutable"].as_bool()) {
-    if (!after["immutable"].as_bool())
-      out.push_back(forbidden_value("immutable", "field is immutable when `immutable` is set"));
-    for (std::string_view member : {"data", "binaryData"}) {
-      if (!(before[member] == after[member])) {
-        out.push_back(forbidden_value(std::string(member), "field is immutable when `immutable` is set"));
-      }
-    }
-  }
-  if (group == "apps" && name == "StatefulSet") {
-    Value old = before["spec"], now = after["spec"];
-    for (std::string_view member : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
-                                    "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}) {
-      old.erase(member);
-      now.erase(member);
-    }
-    if (!(old == now)) {
-      out.push_back(
-          forbidden_value("spec",
-                          "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-                          "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
-                          "'minReadySeconds' are forbidden"));
-    }
-  }
-  if (group == "batch" && name == "Job") {
-    const Value &completions = after["spec"]["completions"], &parallelism = after["spec"]["parallelism"];
-    const bool indexed = after["spec"]["completionMode"].as_string() == "Indexed";
-    if (indexed && !(before["spec"]["completions"] == completions) && !completions.is_null() &&
-        !(completions == parallelism))
-      out.push_back(
-          invalid_value("spec.completions", completions, "can only be modified in tandem with spec.parallelism"));
-    for (std::string_view member : {"completions", "selector", "completionMode", "podFailurePolicy",
-                                    "backoffLimitPerIndex", "successPolicy", "managedBy"}) {
-      if (indexed && member == "completions") continue;
-      if (!(before["spec"][member] == after["spec"][member])) {
-        out.push_back(invalid_value("spec." + std::string(member), after["spec"][member], "field is immutable"));
-      }
-    }
-    Value old = before["spec"]["template"], now = after["spec"]["template"];
-    if (before["spec"]["suspend"].as_bool()) {  // a suspended job's pods may be placed anew
-      for (std::string_view member : {"nodeSelector", "affinity", "tolerations", "schedulingGates"}) {
-        old.edit("spec").erase(member);
-        now.edit("spec").erase(member);
-      }
-      old.erase("metadata");
-      now.erase("metadata");
-    }
-    if (!(old == now)) out.push_back(invalid_value("spec.template", now, "field is immutable"));
-  }
-  if (group.empty() && name == "PersistentVolumeClaim" && !before["spec"]["volumeName"].as_string().empty()) {
-    Value old = before["spec"], now = after["spec"];
-    for (Value* spec : {&old, &now}) {
-      spec->erase("volumeAttributesClassName");
-      spec->edit("resources").erase("requests");
-    }
-    if (!(old == now)) {
-      out.push_back(forbidden_value(
-          "spec",
-          "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
-          "bound claims"));
-    }
-  }
 }
 
 }  // namespace caisson::schema

@@ -141,6 +141,9 @@ void check_autoscaler(const Value& object, Errors& out) {
     out.push_back(
         invalid_value("spec.maxReplicas", Value(most.as_int()), "must be greater than or equal to `minReplicas`"));
   check_reference(spec["scaleTargetRef"], "spec.scaleTargetRef", out);
+  // v1's one metric, which upstream checks in the form of v2.
+  if (const Value& cpu = spec["targetCPUUtilizationPercentage"]; !cpu.is_null() && cpu.as_int() < 1)
+    out.push_back(invalid_value("spec.metrics[0].resource.target.averageUtilization", cpu, "must be greater than 0"));
   bool others = false;
   for (std::size_t i = 0; i < spec["metrics"].size(); ++i) {
     check_metric(spec["metrics"][i], "spec.metrics[" + std::to_string(i) + "]", out);

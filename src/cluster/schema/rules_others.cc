@@ -119,6 +119,29 @@ void check_priority_class(const Value& object, Errors& out) {
   }
 }
 
+void check_csi_driver(const Value& object, Errors& out) {
+  constexpr std::int64_t kSecondsMin = 600, kSecondsMax = std::int64_t{1} << 32;
+  const Value& spec = object["spec"];
+  for (const Value& mode : spec["volumeLifecycleModes"].items())
+    if (mode.as_string() != "Persistent" && mode.as_string() != "Ephemeral")
+      out.push_back(unsupported_value("spec.volumeLifecycleModes", mode, {"Persistent", "Ephemeral"}));
+  const Value& tokens = spec["tokenRequests"];
+  std::set<std::string_view> audiences;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const std::string at = "spec.tokenRequests[" + std::to_string(i) + "]";
+    if (!audiences.insert(tokens[i]["audience"].as_string()).second)
+      out.push_back(duplicate_value(at + ".audience", tokens[i]["audience"]));
+    const Value& seconds = tokens[i]["expirationSeconds"];
+    if (seconds.is_null()) continue;
+    if (seconds.as_int() < kSecondsMin)
+      out.push_back(
+          invalid_value(at + ".expirationSeconds", seconds, "may not specify a duration less than 10 minutes"));
+    if (seconds.as_int() > kSecondsMax)
+      out.push_back(
+          invalid_value(at + ".expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"));
+  }
+}
+
 void check_runtime_class(const Value& object, Errors& out) {
   for (const std::string& why : check_dns_label(object["handler"].as_string()))
     out.push_back(invalid_value("handler", object["handler"], why));
@@ -387,6 +410,7 @@ bool check_others(const KindSchema& kind, const Value& object, std::vector<Field
       {"limitranges", check_limit_range},
       {"resourcequotas", check_resource_quota},
       {"storageclasses.storage.k8s.io", check_storage_class},
+      {"csidrivers.storage.k8s.io", check_csi_driver},
       {"validatingwebhookconfigurations.admissionregistration.k8s.io", check_webhooks},
       {"mutatingwebhookconfigurations.admissionregistration.k8s.io", check_webhooks},
       {"validatingadmissionpolicies.admissionregistration.k8s.io", check_validating_policy},

@@ -214,7 +214,6 @@ void check_pod_update(const Value& before, const Value& after, std::vector<Field
   if (!keeps_tolerations(old["tolerations"], now["tolerations"]))
     out.push_back(
         forbidden_value("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"));
-  if (!out.empty()) return;
   for (std::string_view list : {"initContainers", "containers"})
     for (std::size_t i = 0; i < now[list].size(); ++i) now.edit(list).edit(i).set("image", old[list][i]["image"]);
   for (std::string_view member : {"activeDeadlineSeconds", "tolerations", "schedulingGates", "ephemeralContainers"}) {

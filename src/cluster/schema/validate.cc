@@ -7,6 +7,7 @@
 #include "cluster/schema/place.h"
 #include "cluster/schema/rules.h"
 #include "cluster/schema/rules_cel.h"
+#include "cluster/schema/rules_update.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 
@@ -234,16 +235,24 @@ class Walk {
   Errors& out_;
 };
 
+// What Go has in the place of an absent member that is no pointer.
+const Value& go_zero(const Member& member, const Value& value) {
+  static const Value kEmpty("");
+  return value.is_null() && member.omits_zero && member.field->type == FieldType::string ? kEmpty : value;
+}
+
 void immutable(const Field& field, const Value& before, const Value& after, const Place& at, Errors& out) {
   if (before.shares_with(after)) return;
   if (field.immutable || field.set_once) {
+    const bool selector = field.object && field.object->name.ends_with(".LabelSelector");
     if ((field.immutable || !empty_value(before)) && !(before == after))
-      out.push_back(invalid_value(at.str(), after, "field is immutable"));
+      out.push_back(invalid_value(at.str(), selector ? shown_selector(after) : after, "field is immutable"));
     return;
   }
   if (field.type != FieldType::object || !field.object || !before.is_map() || !after.is_map()) return;
   for (const Member& member : field.object->members) {
-    immutable(*member.field, before[member.name], after[member.name], Place::member(at, member.name), out);
+    immutable(*member.field, before[member.name], go_zero(member, after[member.name]), Place::member(at, member.name),
+              out);
   }
 }
 
@@ -322,10 +331,10 @@ Value walked(const KindSchema& kind, const Value& object) {
   return out;
 }
 
-Errors validate_form(const KindSchema& kind, const Value& whole) {
+// All but metadata.
+Errors validate_body(const KindSchema& kind, const Value& whole) {
   Errors out;
   const Place root;
-  check_metadata(kind, whole, out);
   const Value object = walked(kind, whole);
   for (const Member& member : kind.root().object->members) {
     if (member.name == "metadata" || member.name == "apiVersion" || member.name == "kind") continue;
@@ -344,20 +353,27 @@ Errors validate_form(const KindSchema& kind, const Value& whole) {
 }  // namespace
 
 std::vector<FieldError> validate(const KindSchema& kind, const Value& object) {
-  Errors out = validate_form(kind, object);
+  Errors out;
+  check_metadata(kind, object, out);
+  const Errors body = validate_body(kind, object);
+  out.insert(out.end(), body.begin(), body.end());
   check_cel_rules(kind, nullptr, object, out);
   return out;
 }
 
 std::vector<FieldError> validate_update(const KindSchema& kind, const Value& before, const Value& after) {
-  Errors out = validate_form(kind, after);
+  Errors metadata, changes;
+  check_metadata(kind, after, metadata);
+  Errors out = as_often_as_upstream(kind, metadata, validate_body(kind, after));
   const Place root;
-  check_metadata_update(before, after, out);
+  check_metadata_update(before, after, changes);
   for (const Member& member : kind.root().object->members) {
     if (member.name == "metadata") continue;
-    immutable(*member.field, before[member.name], after[member.name], Place::member(root, member.name), out);
+    immutable(*member.field, before[member.name], go_zero(member, after[member.name]), Place::member(root, member.name),
+              changes);
   }
-  if (!kind.custom) check_kind_update(kind, before, after, out);
+  if (!kind.custom) check_kind_update(kind, before, after, changes);
+  out.insert(out.end(), changes.begin(), changes.end());
   check_cel_rules(kind, &before, after, out);
   return out;
 }
