@@ -201,6 +201,7 @@ TEST_CASE_FIXTURE(Fixture, "what is accepted is accepted until its day") {
   CHECK(left("CVE-2026-0001 # why") == 0);
   CHECK(left("GHSA-aaaa exp:2026-11-22") == 0);
   CHECK(left("CVE-2026-0001 exp:2026-11-21") == 1);
+  CHECK(left("CVE-2026-0001 exp:9999-12-31") == 0);  // beyond what a Time holds
   CHECK(left("CVE-2026-0001 pkg:kit") == 0);
   CHECK(left("CVE-2026-0001 pkg:other") == 1);
   CHECK(parse_ignore_file("a\nCVE-1 exp:tomorrow").error().message.find("line 2") != std::string::npos);

@@ -256,6 +256,9 @@ Value write_sarif(const ScannedArtifact& artifact, const Inventory& inventory, c
                {"runs", Value(std::vector<Value>{std::move(run)})}};
 }
 
+// The last whole year of a Time: "9999-12-31", which people write for never, is beyond it.
+static constexpr std::string_view kLastDay = "2262-01-01";
+
 Result<std::vector<IgnoreRule>> parse_ignore_file(std::string_view text) {
   std::vector<IgnoreRule> out;
   int number = 0;
@@ -267,10 +270,12 @@ Result<std::vector<IgnoreRule>> parse_ignore_file(std::string_view text) {
     for (const std::string_view word : split(line, ' ')) {
       if (word.empty()) continue;
       if (word.starts_with("exp:")) {
-        rule.expires = parse_time(std::string(word.substr(4)) + "T00:00:00Z");
+        const std::string day(word.substr(4));
+        rule.expires = parse_time(day + "T00:00:00Z");
         if (!rule.expires)
           return Error{ErrorCode::bad_request,
                        "line " + std::to_string(number) + ": exp: wants a day, as in exp:2026-12-31"};
+        if (day > kLastDay) rule.expires = parse_time(std::string(kLastDay) + "T00:00:00Z");
       } else if (word.starts_with("pkg:")) {
         rule.package = word.substr(4);
       } else if (rule.id.empty()) {
