@@ -5,10 +5,14 @@
 //   metrics_bench               all of that, in this process
 //   metrics_bench series [N]    N series (default a million) with some samples, opened again by
 //   metrics_bench open FOLDER
-//   metrics_bench send URL      the same series and samples to another storage, by remote write (bench/metrics)
-//   metrics_bench queries       the queries, a line each: name, tab, query
+//   metrics_bench send URL [STEPS]   the same series and samples to another storage, by remote write
+//   (bench/metrics_peer) metrics_bench fill FOLDER   the samples alone, kept there metrics_bench ask FOLDER N [TIMES]
+//   query N (from 0) of what was kept there, for a profiler metrics_bench serve FOLDER  the room's server over HTTP, on
+//   an address that it says, until its standard input ends metrics_bench queries       the queries, a line each: name,
+//   tab, query
 #include <malloc.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
@@ -17,9 +21,10 @@
 
 #include "core/base/file.h"
 #include "core/http/client.h"
+#include "core/http/server.h"
 #include "observe/metrics/api/query_api.h"
 #include "observe/metrics/remote/write_request.h"
-#include "observe/metrics/storage/tsdb.h"
+#include "observe/metrics/server.h"
 
 namespace caisson::metrics {
 namespace {
@@ -113,16 +118,20 @@ constexpr Query kQueries[] = {
     {"raw series", "container_memory_working_set_bytes{namespace=\"ns-1\"}"},
 };
 
+http::Query parameters_of(const Query& query) {
+  return {{"query", query.text},
+          {"start", std::to_string(kStart / 1000)},
+          {"end", std::to_string((kStart + kSteps * kStepMs) / 1000)},
+          {"step", "60"}};
+}
+
 // As the HTTP API answers, its JSON included. The least wall time and the least user CPU of some runs: others may work
 // beside.
-void run_query(const Tsdb& storage, const Query& query) {
-  const http::Query parameters{{"query", query.text},
-                               {"start", std::to_string(kStart / 1000)},
-                               {"end", std::to_string((kStart + kSteps * kStepMs) / 1000)},
-                               {"step", "60"}};
+void run_query(const Tsdb& storage, const Query& query, int runs = 7) {
+  const http::Query parameters = parameters_of(query);
   double wall = 1e9, user = 1e9;
   std::size_t size = 0;
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < runs; ++i) {
     const auto start = Steady::now();
     const double before = user_ms();
     const http::Response answer = answer_query_api(storage, {}, 0, "/api/v1/query_range", parameters);
@@ -168,26 +177,31 @@ int receive(std::vector<OneSeries> all) {
   return 0;
 }
 
-int run() {
-  const auto dir = TempDir::make("metrics-bench").value();
-  TsdbOptions options;
-  auto storage = Tsdb::open(dir.path(), options).value();
-  std::vector<OneSeries> all = make_series();
+int fill(Tsdb& storage, std::vector<OneSeries>& all) {
   const auto began = Steady::now();
   const double user_before = user_ms();
   std::vector<NewSample> batch;
   for (std::int64_t step = 0; step < kSteps; ++step) {
     make_batch(all, step, batch);
-    if (const auto stored = storage->append(batch); !stored.ok()) return failed(stored.error());
-    if (step % 120 == 119 && !storage->maintain(kStart + step * kStepMs).ok()) return 1;
+    if (const auto stored = storage.append(batch); !stored.ok()) return failed(stored.error());
+    if (step % 120 == 119 && !storage.maintain(kStart + step * kStepMs).ok()) return 1;
   }
   const double seconds = ms_since(began) / 1000, user = (user_ms() - user_before) / 1000;
-  const TsdbStats stats = storage->stats();
+  const TsdbStats stats = storage.stats();
   const auto samples = static_cast<double>(all.size()) * kSteps;
   std::printf("%zu series, %.1f million samples: %.0f samples/s, each scrape synced (%.0f by user CPU)\n", all.size(),
               samples / 1e6, samples / seconds, samples / user);
   std::printf("a sample takes %.2f bytes; resident %.0f MB\n",
               static_cast<double>(stats.sample_bytes + stats.block_bytes) / samples, resident_mb());
+  return 0;
+}
+
+int run() {
+  const auto dir = TempDir::make("metrics-bench").value();
+  TsdbOptions options;
+  auto storage = Tsdb::open(dir.path(), options).value();
+  std::vector<OneSeries> all = make_series();
+  if (const int status = fill(*storage, all); status != 0) return status;
   for (const Query& query : kQueries) run_query(*storage, query);
   std::printf("resident after the queries %.0f MB\n", resident_mb());
   storage.reset();
@@ -196,6 +210,56 @@ int run() {
   std::printf("opened again in %.0f ms, resident %.0f MB\n", ms_since(again), resident_mb());
   storage.reset();
   return receive(std::move(all));
+}
+
+int run_fill(const std::string& dir) {
+  const auto storage = Tsdb::open(dir, {});
+  if (!storage.ok()) return failed(storage.error());
+  std::vector<OneSeries> all = make_series();
+  return fill(**storage, all);
+}
+
+int run_ask(const std::string& dir, std::size_t which, int runs) {
+  const auto storage = Tsdb::open(dir, {});
+  if (!storage.ok()) return failed(storage.error());
+  if (which >= std::size(kQueries)) return failed({ErrorCode::bad_request, "there is no such query"});
+  run_query(**storage, kQueries[which], runs);
+  return 0;
+}
+
+// The room's server over HTTP, without a platform, as a peer is asked. Says its address, and ends with its standard
+// input.
+int run_serve(const std::string& dir) {
+  ServerOptions options;
+  options.directory = dir;
+  options.external_url = "http://localhost";
+  options.storage.series_max = SIZE_MAX;
+  options.storage.retention_ms = INT64_C(100) * 365 * 86'400'000;  // the samples are of 2023
+  const auto opened = Server::open(
+      options, [](const kube::Resource&) { return std::vector<kube::Object>(); },
+      [](const std::vector<AlertNotice>&) {}, system_clock());
+  if (!opened.ok()) return failed(opened.error());
+  Server& metrics = **opened;
+  auto server = http::Server::start({});
+  if (!server.ok()) return failed(server.error());
+  http::Server listener = std::move(server).value();
+  const auto port = listener.listen("127.0.0.1", 0, [&metrics](const http::ExchangePtr& exchange) {
+    constexpr std::size_t kBodyBytesMax = 64u << 20;
+    const auto body = exchange->read_body(kBodyBytesMax);
+    if (!body.ok()) return exchange->respond({400, {}, body.error().message + "\n"});
+    if (exchange->path == "/api/v1/write") return exchange->respond(metrics.write(exchange->headers, *body));
+    http::Query parameters = exchange->query;
+    for (auto& field : http::parse_query(*body)) parameters.push_back(std::move(field));
+    exchange->respond(metrics.answer(exchange->method, exchange->path, parameters));
+  });
+  if (!port.ok()) return failed(port.error());
+  metrics.start();
+  std::printf("127.0.0.1:%d\n", *port);
+  std::fflush(stdout);
+  char byte;
+  while (::read(STDIN_FILENO, &byte, 1) > 0) {
+  }
+  return 0;
 }
 
 // Series as kubelets expose them: a dozen names, a pod each for some dozen series.
@@ -257,25 +321,47 @@ int run_open(const std::string& dir) {
   return 0;
 }
 
-int run_send(const std::string& url) {
+Result<void> send(http::Client& client, const std::string& url, std::span<const NewSample> batch) {
+  http::Request request;
+  request.method = "POST";
+  request.url = url;
+  request.headers.set("Content-Type", content_type_of(WriteProtocol::v1));
+  request.headers.set("Content-Encoding", "snappy");
+  request.headers.set("X-Prometheus-Remote-Write-Version", "0.1.0");
+  request.body = make_write_request(WriteProtocol::v1, batch);
+  const http::Response response = TRY(client.send(request));
+  if (response.status / 100 != 2) return Error{ErrorCode::internal, response.body};
+  return {};
+}
+
+int run_send(const std::string& url, std::int64_t steps) {
   http::Client client;
   std::vector<OneSeries> all = make_series();
   std::vector<NewSample> batch;
   const auto began = Steady::now();
-  for (std::int64_t step = 0; step < kSteps; ++step) {
+  for (std::int64_t step = 0; step < steps; ++step) {
     make_batch(all, step, batch);
-    http::Request request;
-    request.method = "POST";
-    request.url = url;
-    request.headers.set("Content-Type", content_type_of(WriteProtocol::v1));
-    request.headers.set("Content-Encoding", "snappy");
-    request.headers.set("X-Prometheus-Remote-Write-Version", "0.1.0");
-    request.body = make_write_request(WriteProtocol::v1, batch);
-    const auto response = client.send(request);
-    if (!response.ok()) return failed(response.error());
-    if (response->status / 100 != 2) return failed({ErrorCode::internal, response->body});
+    if (const auto sent = send(client, url, batch); !sent.ok()) return failed(sent.error());
   }
-  std::printf("%.0f samples/s\n", static_cast<double>(all.size()) * kSteps / ms_since(began) * 1e3);
+  std::printf("%.0f samples/s\n", static_cast<double>(all.size()) * static_cast<double>(steps) / ms_since(began) * 1e3);
+  return 0;
+}
+
+// The series of run_series with its ten scrapes.
+int run_many(const std::string& url, std::size_t count) {
+  constexpr std::size_t kBatch = 5'000;
+  http::Client client;
+  std::vector<NewSample> all = many_series(count);
+  for (std::int64_t step = 0; step < 10; ++step) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i].t = kStart + step * kStepMs;
+      all[i].v += static_cast<double>(i % 97);
+    }
+    for (std::size_t at = 0; at < all.size(); at += kBatch) {
+      const auto batch = std::span<const NewSample>(all).subspan(at, std::min(kBatch, all.size() - at));
+      if (const auto sent = send(client, url, batch); !sent.ok()) return failed(sent.error());
+    }
+  }
   return 0;
 }
 
@@ -284,10 +370,17 @@ int run_send(const std::string& url) {
 
 int main(int argc, char** argv) {
   using namespace caisson::metrics;
+  ::mallopt(M_MMAP_THRESHOLD, 256 << 10);  // as in the platform (main/platform/process_role.cc)
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
   const std::string_view what = argc > 1 ? argv[1] : "";
   if (what == "series") return run_series(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000, argv[0]);
   if (what == "open" && argc > 2) return run_open(argv[2]);
-  if (what == "send" && argc > 2) return run_send(argv[2]);
+  if (what == "send" && argc > 2) return run_send(argv[2], argc > 3 ? std::atoll(argv[3]) : kSteps);
+  if (what == "many" && argc > 2) return run_many(argv[2], argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1'000'000);
+  if (what == "fill" && argc > 2) return run_fill(argv[2]);
+  if (what == "ask" && argc > 3)
+    return run_ask(argv[2], std::strtoull(argv[3], nullptr, 10), argc > 4 ? std::atoi(argv[4]) : 7);
+  if (what == "serve" && argc > 2) return run_serve(argv[2]);
   if (what != "queries") return run();
   for (const Query& query : kQueries) std::printf("%s\t%s\n", query.name, query.text);
   return 0;

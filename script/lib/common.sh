@@ -50,3 +50,16 @@ apt-get install -y --no-install-recommends "$@" >/tmp/caisson-apt.log 2>&1 ||
   { tail -n 20 /tmp/caisson-apt.log >&2; exit 1; }
 ROOT_SCRIPT
 }
+
+# The host's Debian sources as mmdebstrap takes them; on another system, the public mirror.
+apt_sources() {
+  if [ "$(. /etc/os-release; echo "$ID-${VERSION_CODENAME:-}")" != debian-bookworm ]; then echo http://deb.debian.org/debian
+  elif [ -e /etc/apt/sources.list.d/debian.sources ]; then echo /etc/apt/sources.list.d/debian.sources
+  else echo /etc/apt/sources.list; fi
+}
+# bookworm FOLDER FLAG...: a Debian 12 by the host's apt configuration and mmdebstrap's flags, its package lists kept.
+bookworm() {
+  local options=() line tree=$1; shift
+  while read -r line; do options+=("--aptopt=$line"); done < <(apt-config dump Acquire::http Acquire::https | grep -v '""' || :)
+  mmdebstrap --quiet --mode=root --skip=cleanup/apt/lists "${options[@]}" "$@" bookworm "$tree" "$(apt_sources)"
+}

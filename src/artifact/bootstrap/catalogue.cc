@@ -154,7 +154,7 @@ std::vector<Recipe> make_catalogue() {
   out.push_back(java(false));
   out.push_back({.id = "git",
                  .repositories = {"docker.io/alpine/git", "docker.io/bitnami/git"},
-                 .packages = with({"git"}),
+                 .packages = with({"git", "openssh-client"}),
                  .apk = true,
                  .directories = {{"git"}},
                  .env = env(),

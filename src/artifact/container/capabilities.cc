@@ -2,6 +2,7 @@
 #include "artifact/container/capabilities.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -56,19 +57,40 @@ constexpr std::string_view kDefaults[] = {
     "CHOWN",  "DAC_OVERRIDE", "FSETID",  "FOWNER",           "MKNOD",      "NET_RAW", "SETGID",
     "SETUID", "SETFCAP",      "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL",    "AUDIT_WRITE"};
 
+// Every one that the running kernel knows.
+const std::vector<std::string>& known_capabilities() {
+  static const std::vector<std::string> known = [] {
+    std::size_t last = std::size(kNames) - 1;
+    const auto text = read_file("/proc/sys/kernel/cap_last_cap");
+    if (text.ok()) last = std::min<std::size_t>(last, static_cast<std::size_t>(parse_int(trim(*text)).value_or(last)));
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i <= last; ++i) names.push_back("CAP_" + std::string(kNames[i]));
+    return names;
+  }();
+  return known;
+}
+
+// By number, of this process; all where /proc does not say.
+std::uint64_t bounding_set() {
+  const auto status = read_file("/proc/self/status");
+  constexpr std::string_view kLine = "\nCapBnd:\t";
+  const auto at = status.ok() ? status->find(kLine) : std::string::npos;
+  return at == std::string::npos ? ~std::uint64_t{0} : std::strtoull(status->c_str() + at + kLine.size(), nullptr, 16);
+}
+
 Result<std::string> full_name(std::string_view text) {
   std::string name(text);
   std::transform(name.begin(), name.end(), name.begin(), [](char c) { return static_cast<char>(std::toupper(c)); });
   if (!name.starts_with("CAP_")) name = "CAP_" + name;
-  const auto& all = all_capabilities();
-  if (std::find(all.begin(), all.end(), name) != all.end()) return name;
+  const auto& known = known_capabilities();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return name;
   if (std::find(std::begin(kNames), std::end(kNames), std::string_view(name).substr(4)) != std::end(kNames))
     return std::string();
   std::string near;
-  for (const auto known : kNames) {
+  for (const auto one : kNames) {
     const std::string_view wanted = std::string_view(name).substr(4);
-    if (known.find(wanted) != known.npos || wanted.find(known) != wanted.npos)
-      near += (near.empty() ? "" : ", ") + std::string(known);
+    if (one.find(wanted) != one.npos || wanted.find(one) != wanted.npos)
+      near += (near.empty() ? "" : ", ") + std::string(one);
   }
   return Error{ErrorCode::invalid, "unknown capability \"" + std::string(text) + "\"" +
                                        (near.empty() ? "" : "; did you mean " + near + "?")};
@@ -82,11 +104,10 @@ bool is_all(std::string_view name) {
 
 const std::vector<std::string>& all_capabilities() {
   static const std::vector<std::string> all = [] {
-    std::size_t last = std::size(kNames) - 1;
-    const auto text = read_file("/proc/sys/kernel/cap_last_cap");
-    if (text.ok()) last = std::min<std::size_t>(last, static_cast<std::size_t>(parse_int(trim(*text)).value_or(last)));
+    const std::uint64_t bounding = bounding_set();
     std::vector<std::string> names;
-    for (std::size_t i = 0; i <= last; ++i) names.push_back("CAP_" + std::string(kNames[i]));
+    for (std::size_t i = 0; i < known_capabilities().size(); ++i)
+      if (bounding >> i & 1) names.push_back(known_capabilities()[i]);
     return names;
   }();
   return all;
@@ -126,7 +147,7 @@ Result<std::vector<std::string>> resolve_capabilities(const std::vector<std::str
     std::erase(held, full);
   }
   std::vector<std::string> ordered;
-  for (const auto& name : all_capabilities()) {
+  for (const auto& name : known_capabilities()) {
     if (std::find(held.begin(), held.end(), name) != held.end()) ordered.push_back(name);
   }
   return ordered;

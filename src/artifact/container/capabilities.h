@@ -10,7 +10,9 @@
 
 namespace caisson::container {
 
-const std::vector<std::string>& all_capabilities();      // every one that the running kernel knows, "CAP_CHOWN" first
+// Every one that the running kernel knows and this process may give (its bounding set), "CAP_CHOWN" first: what a
+// privileged container and "ALL" get, as with containerd. One that is asked for by name is given or the start fails.
+const std::vector<std::string>& all_capabilities();
 const std::vector<std::string>& default_capabilities();  // Docker's and containerd's fourteen
 // `base` with `add` and without `drop`, in the kernel's order; "ALL" is every one. As the CRI has it: drop ALL, then
 // add, gives what was added. Errors: invalid, which names the capability and what is near it.

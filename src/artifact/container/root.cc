@@ -206,6 +206,26 @@ Result<std::vector<std::string>> mounts_below(const std::string& directory) {
   return found;
 }
 
+Result<void> check_shared(const std::string& path) {
+  const std::string real = real_path(path);
+  const std::string info = TRY(read_file("/proc/self/mountinfo"));
+  std::string on;
+  bool shared = false;
+  for (const auto line : split(info, '\n')) {  // the last mount of those that hold the path longest is the one on top
+    const auto fields = split(line, ' ');
+    if (fields.size() < 7) continue;
+    const std::string point = unescape_octal(fields[4]);
+    if (point.size() < on.size() || !(point == "/" || real == point || real.starts_with(point + "/"))) continue;
+    on = point;
+    // Optional fields end at "-".
+    const auto end = std::find(fields.begin() + 6, fields.end(), "-");
+    shared = std::any_of(fields.begin() + 6, end, [](std::string_view field) { return field.starts_with("shared:"); });
+  }
+  if (shared) return {};
+  return Error{ErrorCode::invalid, "path \"" + path + "\" is mounted on \"" + on +
+                                       "\" but it is not a shared mount: mount --make-shared " + on + " on the node"};
+}
+
 Result<int> unmount_below(const std::string& directory) {
   const auto points = TRY(mounts_below(directory));
   int count = 0;

@@ -33,6 +33,9 @@ Result<void> unmount(const std::string& path);
 Result<int> unmount_below(const std::string& directory);
 // Paths of the mounts at or below `directory` in this mount namespace, in the order they were made.
 Result<std::vector<std::string>> mounts_below(const std::string& directory);
+// Whether mounts that a container makes at `path` will be seen by the host. Errors: invalid, which names the mount that
+// `path` is on, when that is private.
+Result<void> check_shared(const std::string& path);
 // A tmpfs with exactly this mode (runc's own tmpfs takes the mode of the directory beneath it). `size_bytes` 0: the
 // kernel's default.
 Result<void> mount_tmpfs(const std::string& path, unsigned mode, std::uint64_t size_bytes = 0);

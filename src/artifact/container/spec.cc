@@ -213,6 +213,14 @@ const HostLimits& host_limits() {
   return limits;
 }
 
+// Whether the container's own mounts are to be seen outside: that takes a root that shares them, as runc's own root
+// does not.
+static bool shares_mounts(const ContainerSpec& spec) {
+  return std::any_of(spec.mounts.begin(), spec.mounts.end(), [](const Mount& mount) {
+    return std::find(mount.options.begin(), mount.options.end(), "rshared") != mount.options.end();
+  });
+}
+
 Value runtime_config(const ContainerSpec& spec, const std::string& cgroups_path, const HostLimits& limits) {
   Value linux_part{
       {"namespaces", namespaces_of(spec)}, {"cgroupsPath", cgroups_path}, {"resources", resources_of(spec)}};
@@ -221,6 +229,7 @@ Value runtime_config(const ContainerSpec& spec, const std::string& cgroups_path,
         {"containerID", 0}, {"hostID", std::int64_t{spec.namespaces.ids.first}}, {"size", std::int64_t{kUserRange}}}});
     linux_part.set("uidMappings", ids).set("gidMappings", ids);
   }
+  if (shares_mounts(spec)) linux_part.set("rootfsPropagation", "rshared");
   if (!spec.devices.empty()) linux_part.set("devices", devices_of(spec));
   if (!spec.privileged) {
     linux_part.set("maskedPaths", Value::list_of(kMaskedPaths)).set("readonlyPaths", Value::list_of(kReadOnlyPaths));

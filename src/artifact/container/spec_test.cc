@@ -107,6 +107,9 @@ TEST_CASE("mounts come after those they lie in, and replace the usual ones") {
   CHECK(targets == std::vector<std::string>{"/proc", "/dev", "/dev/pts", "/dev/mqueue", "/sys", "/sys/fs/cgroup",
                                             "/data", "/data/sub", "/dev/shm"});
   CHECK(strings(config["mounts"][7]["options"]) == std::vector<std::string>{"rbind", "rprivate", "ro"});
+  CHECK_FALSE(config["linux"].contains("rootfsPropagation"));
+  spec.mounts[0].options = {"rshared"};
+  CHECK(runtime_config(spec, "/x", {})["linux"]["rootfsPropagation"].str() == "rshared");
 }
 
 TEST_CASE("a privileged container holds every capability and nothing is masked") {

@@ -61,7 +61,8 @@ struct AdmissionRequest {
   Reinvocation& reinvocation;
   // The kind as the client asked for it, where `kind` is another version that a policy looks at; else null.
   const schema::KindSchema* asked = nullptr;
-  Value options = {};  // CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as the client gave them
+  // CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as the client gave them; null for connect. Few ask.
+  std::function<Value()> options = {};
 };
 
 class Admission {

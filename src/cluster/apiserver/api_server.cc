@@ -54,7 +54,10 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
     core.oidc = TRY(OidcAuthenticator::make(core.options.authentication, core.options.issuer, core.clock));
   core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first,
                                               core.options.node_port_last));
-  core.documents = std::make_unique<Documents>(schema, core.options);
+  core.documents = std::make_unique<Documents>(schema, core.options, [&store](std::string_view name) {
+    const store::ItemPtr found = store.get(kDefinitions, "", std::string(name));
+    return found ? found->value() : Value();
+  });
   core.webhooks = std::make_unique<WebhookClient>(core.options.service_resolver ? core.options.service_resolver
                                                                                 : cluster_ip_resolver(store));
   core.audit = TRY(make_auditor(core.options.audit, core.clock));

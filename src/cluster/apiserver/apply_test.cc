@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Server-side apply and managedFields: what structured-merge-diff's own tests state, on real kinds.
 #include "cluster/apiserver/field_set.h"
+#include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/testing_test.h"
 
 using namespace caisson;
@@ -154,6 +155,41 @@ TEST_CASE("field sets print as fieldsV1 and read back") {
   FieldSet none = set;
   none.subtract(set);
   CHECK(none.empty());
+}
+
+TEST_CASE("a creator's fields are those that differ from an empty object of the kind") {
+  const schema::Schema schema = schema::Schema::built_in().value();
+  const struct {
+    const char *group, *kind, *object;
+  } cases[] = {
+      {"", "ConfigMap", R"({"metadata":{"name":"a","labels":{"z":"1","a":"2"},"annotations":{}},"data":{}})"},
+      {"", "ConfigMap", R"({"kind":"ConfigMap","metadata":{"finalizers":["b/x","a/x"]},"data":{"k":"","j":null}})"},
+      {"", "Pod", R"({"metadata":{"creationTimestamp":null,"generateName":"p-"},"spec":{"containers":[
+         {"name":"w","image":"i","ports":[{"containerPort":80},{"containerPort":81,"protocol":"UDP"}],"resources":{}},
+         {"name":"b","image":"i","env":[{"name":"E","value":"1"},{"name":"A"}],"resources":{"limits":{"cpu":"1"}}}],
+         "tolerations":[{"operator":"Exists"}],"nodeSelector":{"a":"b"}},"status":{"phase":"Pending"}})"},
+      {"", "Pod", R"({"metadata":{"name":"a"},"spec":{"containers":[{"image":"has no key"},{"name":"c"}]}})"},
+      {"", "Service", R"({"metadata":{"name":"s"},"spec":{"ports":[{"port":80}],"selector":{"a":"b"}}})"},
+      {"apps", "Deployment", R"({"metadata":{"name":"d"},"spec":{"replicas":0,"template":{"metadata":{"labels":{
+         "a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}},"strategy":{}}})"},
+      {"rbac.authorization.k8s.io", "Role", R"({"metadata":{"name":"r"},"rules":[{"verbs":["get"]}]})"},
+      {"rbac.authorization.k8s.io", "Role", R"({"metadata":{"name":"r"},"rules":null})"},
+      {"discovery.k8s.io", "EndpointSlice", R"({"addressType":"IPv4","endpoints":[],"ports":null})"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.object);
+    const auto kind = schema.find(c.group, "v1", c.kind);
+    REQUIRE(kind);
+    const FieldManager manager{"tester", "", "2026-01-01T00:00:00Z"};
+    Value object = json::parse(c.object).value();
+    Value owned_before = object;
+    track_update(*kind, Value(), object, manager);
+    // An owner of nothing makes it go the way of all other changes, by sets of fields.
+    const Value nobody{{"manager", "nobody"}, {"operation", "Update"}, {"fieldsV1", Value::map()}};
+    owned_before.edit({"metadata", "managedFields"}) = Value(std::vector<Value>{nobody});
+    track_update(*kind, Value(), owned_before, manager);
+    CHECK(json::write(object["metadata"]["managedFields"]) == json::write(owned_before["metadata"]["managedFields"]));
+  }
 }
 
 TEST_CASE("who writes managedFields writes them, by the main resource; who leaves them out keeps them") {

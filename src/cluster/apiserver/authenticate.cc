@@ -67,12 +67,14 @@ Result<User> authenticate(Core& core, const http::Exchange& exchange) {
 }
 
 Result<User> impersonate(Core& core, Request& request, const http::Headers& headers, User user) {
+  constexpr std::string_view kExtra = "Impersonate-Extra-";
   const std::string name(headers.get("Impersonate-User"));
   std::vector<std::string> groups;
   bool others = false;
   for (const auto& [key, value] : headers.fields()) {
     if (equals_ignoring_case(key, "Impersonate-Group")) groups.push_back(value);
-    others = others || equals_ignoring_case(key, "Impersonate-Uid") || to_lower(key).starts_with("impersonate-extra-");
+    others = others || equals_ignoring_case(key, "Impersonate-Uid") ||
+             equals_ignoring_case(std::string_view(key).substr(0, kExtra.size()), kExtra);
   }
   if (name.empty() && groups.empty() && !others) return user;
   request.user = user;

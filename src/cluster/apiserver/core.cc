@@ -15,6 +15,7 @@
 #include "cluster/apiserver/verbs.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "core/document/make_map.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -120,10 +121,13 @@ Value ordered(const Value& object) {
   const auto entries = object.entries();
   if (entries.size() >= 3 && entries[0].key == "kind" && entries[1].key == "apiVersion" && entries[2].key == "metadata")
     return object;
-  Value result{{"kind", object["kind"]}, {"apiVersion", object["apiVersion"]}, {"metadata", object["metadata"]}};
-  for (const auto& [key, value] : entries)
-    if (key != "kind" && key != "apiVersion" && key != "metadata") result.set(key, value);
-  return result;
+  constexpr std::string_view kFirst[] = {"kind", "apiVersion", "metadata"};
+  std::vector<document::MapEntry> result;
+  result.reserve(entries.size() + std::size(kFirst));
+  for (const std::string_view key : kFirst) result.push_back({document::intern(key), object[key]});
+  for (const document::MapEntry& entry : entries)
+    if (std::find(std::begin(kFirst), std::end(kFirst), entry.key) == std::end(kFirst)) result.push_back(entry);
+  return document::map_of(std::move(result));
 }
 
 bool counts_generation(const schema::KindSchema& kind) {
@@ -203,7 +207,7 @@ struct AdmissionRun {
                   .details = details,
                   .refusal = refusal_status,
                   .reinvocation = reinvocation,
-                  .options = options_of(r, operation)} {}
+                  .options = [this] { return options_of(request, admission.operation); }} {}
 
   // CreateOptions and its like, as the client gave them.
   static Value options_of(const Request& request, AdmissionRequest::Operation operation) {

@@ -5,7 +5,7 @@
 #include <mutex>
 
 #include "cluster/schema/discovery.h"
-#include "cluster/schema/openapi.h"
+#include "cluster/schema/openapi_proto.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 
@@ -13,6 +13,7 @@ namespace caisson::apiserver {
 
 struct Documents::Impl {
   schema::Schema& schema;
+  schema::DefinitionReader definitions;
   std::string version, build, address;
   std::mutex mutex;
   std::uint64_t generation = 0;
@@ -23,8 +24,15 @@ struct Documents::Impl {
   Value version_info() const;
 };
 
-Documents::Documents(schema::Schema& schema, const ApiServerOptions& options)
-    : impl_(new Impl{schema, options.version, options.build, options.advertise_address + ":6443", {}, 0, {}}) {}
+Documents::Documents(schema::Schema& schema, const ApiServerOptions& options, schema::DefinitionReader definitions)
+    : impl_(new Impl{schema,
+                     std::move(definitions),
+                     options.version,
+                     options.build,
+                     options.advertise_address + ":6443",
+                     {},
+                     0,
+                     {}}) {}
 Documents::~Documents() = default;
 
 Value Documents::Impl::version_info() const {
@@ -56,10 +64,14 @@ std::optional<Value> Documents::Impl::discovery(std::string_view path, bool aggr
 
 std::optional<Value> Documents::Impl::openapi(std::string_view path) const {
   constexpr std::string_view kThree = "/openapi/v3/";
-  if (path == "/openapi/v2") return schema::openapi_v2(schema);
+  if (path == "/openapi/v2") return schema::openapi_v2(schema, definitions);
   if (path == "/openapi/v3") return schema::openapi_v3_index(schema);
-  if (path.starts_with(kThree)) return schema::openapi_v3(schema, path.substr(kThree.size()));
+  if (path.starts_with(kThree)) return schema::openapi_v3(schema, path.substr(kThree.size()), definitions);
   return std::nullopt;
+}
+
+std::string Documents::openapi_v2_protobuf() const {
+  return schema::openapi_protobuf(schema::openapi_v2(impl_->schema, impl_->definitions));
 }
 
 std::optional<std::string> Documents::get(std::string_view path, bool aggregated) const {

@@ -8,17 +8,20 @@
 #include <string_view>
 
 #include "cluster/apiserver/api_server.h"
+#include "cluster/schema/openapi.h"
 
 namespace caisson::apiserver {
 
 class Documents {
  public:
-  Documents(schema::Schema& schema, const ApiServerOptions& options);
+  // `definitions` gives the CustomResourceDefinition of a name, null when there is none.
+  Documents(schema::Schema& schema, const ApiServerOptions& options, schema::DefinitionReader definitions);
   ~Documents();
 
   // The answer to GET `path` ("/api", "/apis/apps/v1", "/openapi/v2", "/version"), as JSON; nothing for another path.
   // `aggregated`: the client takes APIGroupDiscoveryList.
   std::optional<std::string> get(std::string_view path, bool aggregated) const;
+  std::string openapi_v2_protobuf() const;  // in the form schema::kOpenapiProtobuf
 
  private:
   struct Impl;

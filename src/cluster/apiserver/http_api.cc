@@ -495,7 +495,7 @@ void HttpApi::serve(Call& call) {
   }
   if (request.verb != "get" && request.verb != "head") return call.method_not_allowed();
   if (exchange.path == "/openapi/v2" && exchange.headers.get("Accept").find("proto-openapi") != std::string_view::npos)
-    return call.send(200, schema::openapi_protobuf(schema::openapi_v2(core_.schema)), schema::kOpenapiProtobuf);
+    return call.send(200, core_.documents->openapi_v2_protobuf(), schema::kOpenapiProtobuf);
   const auto document = core_.documents->get(exchange.path, call.as.aggregated);
   if (!document)
     return call.no_resource(

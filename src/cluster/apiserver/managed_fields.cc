@@ -129,32 +129,43 @@ void store_entries(Entries entries, Value& object) {
     object.edit("metadata").set("managedFields", Value(std::move(list)));
 }
 
+constexpr std::string_view kServersOwn[] = {"f:name",
+                                            "f:namespace",
+                                            "f:creationTimestamp",
+                                            "f:selfLink",
+                                            "f:uid",
+                                            "f:clusterName",
+                                            "f:generation",
+                                            "f:managedFields",
+                                            "f:resourceVersion",
+                                            "f:deletionTimestamp",
+                                            "f:deletionGracePeriodSeconds"};
+
 // The server's own fields, and those the (sub-)resource can't write.
 void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) {
   set.member = false;
-  set.children.erase("f:apiVersion");
-  set.children.erase("f:kind");
-  if (const auto it = set.children.find("f:metadata"); it != set.children.end()) {
-    it->second.member = false;
-    for (const char* field :
-         {"f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName", "f:generation",
-          "f:managedFields", "f:resourceVersion", "f:deletionTimestamp", "f:deletionGracePeriodSeconds"})
-      it->second.children.erase(field);
-    if (it->second.empty()) set.children.erase(it);
+  set.erase("f:apiVersion");
+  set.erase("f:kind");
+  if (FieldSet* metadata = set.find("f:metadata")) {
+    metadata->member = false;
+    std::erase_if(metadata->children, [](const FieldSet::Child& child) {
+      return std::find(std::begin(kServersOwn), std::end(kServersOwn), child.element) != std::end(kServersOwn);
+    });
+    if (metadata->empty()) set.erase("f:metadata");
   }
   if (subresource == "status") {
-    std::erase_if(set.children,
-                  [](const auto& child) { return child.first != "f:status" && child.first != "f:metadata"; });
+    std::erase_if(set.children, [](const FieldSet::Child& child) {
+      return child.element != "f:status" && child.element != "f:metadata";
+    });
     // What the status strategies of these kinds set back.
-    if (kind.resource.plural == "validatingadmissionpolicies" && !kind.custom) set.children.erase("f:metadata");
-    if (const auto it = set.children.find("f:metadata");
-        kind.resource == schema::kDeployments && it != set.children.end()) {
-      it->second.children.erase("f:labels");
-      if (it->second.empty()) set.children.erase(it);
+    if (kind.resource.plural == "validatingadmissionpolicies" && !kind.custom) set.erase("f:metadata");
+    if (FieldSet* metadata = set.find("f:metadata"); metadata && kind.resource == schema::kDeployments) {
+      metadata->erase("f:labels");
+      if (metadata->empty()) set.erase("f:metadata");
     }
   }
-  if (kind.resource.plural == "certificatesigningrequests") set.children.erase("f:spec");  // never changes
-  if (subresource.empty() && (kind.has_status() || kind.is_review())) set.children.erase("f:status");
+  if (kind.resource.plural == "certificatesigningrequests") set.erase("f:spec");  // never changes
+  if (subresource.empty() && (kind.has_status() || kind.is_review())) set.erase("f:status");
 }
 
 // Pointers in Go that have the default {} all the same.
@@ -233,6 +244,21 @@ void cap_update_managers(Entries& entries) {
   oldest.set_fields({});
 }
 
+// The one entry of an object that nobody owned anything of before.
+void track_creation(const KindSchema& kind, Value& object, const FieldManager& manager) {
+  std::vector<std::string_view> top = {"f:apiVersion", "f:kind"};
+  if (kind.has_status() || kind.is_review()) top.push_back("f:status");
+  if (kind.resource.plural == "certificatesigningrequests") top.push_back("f:spec");
+  Value fields = created_fields(kind.root(), absent_value(kind), object, {top, kServersOwn});
+  if (fields.empty()) {
+    object.edit("metadata").erase("managedFields");
+    return;
+  }
+  Value entry{{"manager", manager.name}, {"operation", "Update"},    {"apiVersion", kind.resource.api_version()},
+              {"time", manager.time},    {"fieldsType", "FieldsV1"}, {"fieldsV1", std::move(fields)}};
+  object.edit("metadata").set("managedFields", Value(std::vector<Value>{std::move(entry)}));
+}
+
 Value without_managed_fields(const Value& object) {
   Value copy = object;
   if (copy["metadata"].contains("managedFields")) copy.edit("metadata").erase("managedFields");
@@ -259,17 +285,17 @@ std::optional<std::string> undeclared(const Field* field, const Value& value, co
     }
   } else if (value.is_list() && field->type == schema::FieldType::list) {
     const Shape shape = shape_of(field, value);
-    std::map<std::string, int> seen;
+    std::map<std::string_view, int> seen;
     for (std::size_t i = 0; i < value.size(); ++i) {
       std::string at = path + "[" + std::to_string(i) + "]";
       if (shape == Shape::list_map || shape == Shape::list_set) {
-        const std::string element = item_element(field, shape, value[i]);
+        const std::string_view element = item_element(field, shape, value[i]);
         if (element.empty())
           return path + ": element " + std::to_string(i) +
                  ": associative list with keys has an element that omits key field \"" + field->list_keys[0] + "\"";
         if (++seen[element] == 2) {
           FieldSet duplicate;
-          duplicate.children[element].member = true;
+          duplicate.at(element).member = true;
           return path + ": duplicate entries for key " + duplicate.paths()[0];
         }
       }
@@ -351,6 +377,9 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
     return;
   }
   const bool creation = live.is_null();
+  if (creation && manager.subresource.empty() && !manager.time.empty() &&
+      object["metadata"]["managedFields"].items().empty())
+    return track_creation(kind, object, manager);
   // Upstream's skipNonApplied: what was never tracked begins to be with the first apply.
   if (!creation && live["metadata"]["managedFields"].empty()) return;
   // Who writes managedFields writes them (csaupgrade of client-go does); who leaves them out keeps what there is.
@@ -360,9 +389,9 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   const Value nothing = creation ? absent_value(kind) : Value();
   Comparison changes = compare(&kind.root(), creation ? &nothing : &live, &object);
   for (FieldSet* set : {&changes.added, &changes.modified}) strip(kind, manager.subresource, *set);
-  if (const auto metadata = changes.removed.children.find("f:metadata"); metadata != changes.removed.children.end()) {
-    metadata->second.children.erase("f:managedFields");  // nobody owns it
-    if (metadata->second.empty()) changes.removed.children.erase(metadata);
+  if (FieldSet* metadata = changes.removed.find("f:metadata")) {
+    metadata->erase("f:managedFields");  // nobody owns it
+    if (metadata->empty()) changes.removed.erase("f:metadata");
   }
   FieldSet taken = std::move(changes.added);
   taken.unite(std::move(changes.modified));

@@ -64,7 +64,7 @@ std::optional<Representation> representation_of(const MediaType& media) {
 }  // namespace
 
 Result<Representation> negotiate(std::string_view accept, Offered offered) {
-  if (trim(accept).empty()) return Representation{};
+  if (trim(accept).empty() || accept == "application/json") return Representation{};
   std::optional<Representation> best;
   double best_quality = -1;
   for (const std::string_view part : split(accept, ',')) {
@@ -93,6 +93,7 @@ std::string encode(const Value& value, const Representation& as) {
 }
 
 Result<BodyType> body_type(std::string_view content_type, bool patch) {
+  if (!patch && content_type == "application/json") return BodyType::json;
   const std::string type = parse_media_type(content_type).type;
   if (patch) {
     if (type == "application/json-patch+json") return BodyType::json_patch;

@@ -84,6 +84,13 @@ std::string selector_words(const Request& request, std::string message) {
   return request.verb == "deletecollection" && message.starts_with(kPrefix) ? message.substr(kPrefix.size()) : message;
 }
 
+// Upstream's words, which differ by whether a kind has fields of its own to select by.
+std::string unknown_field_label(const schema::KindSchema& kind, const std::string& path) {
+  if (kind.resource.kind == "Job") return "field label \"" + path + "\" not supported for Job";
+  if (kind.custom || !kind.selectable_fields.empty()) return "field label not supported: " + path;
+  return "\"" + path + "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
+}
+
 }  // namespace
 
 bool matches(const ListParameters& parameters, const Value& object) {
@@ -113,10 +120,7 @@ Result<ListParameters> list_parameters(Request& request, const http::Query& quer
       if (path == "metadata.name" || path == "metadata.namespace" ||
           std::find(known.begin(), known.end(), path) != known.end())
         continue;
-      return request.bad_request(
-          request.kind->custom
-              ? "field label not supported: " + path
-              : "\"" + path + "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
+      return request.bad_request(unknown_field_label(*request.kind, path));
     }
   }
   if (const auto text = http::query_get(query, "limit"); !text.empty()) {

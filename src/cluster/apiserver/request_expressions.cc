@@ -95,7 +95,8 @@ Value request_value(const AdmissionRequest& request, const Value& object) {
   const std::string name = request.name.empty() ? object["metadata"]["name"].str() : request.name;
   set_stated(out, "name", name);
   set_stated(out, "namespace", r == schema::kNamespaces ? name : request.ns);
-  if (!request.options.is_null()) out.set("options", request.options);
+  if (Value options = request.options ? request.options() : Value(); !options.is_null())
+    out.set("options", std::move(options));
   return out;
 }
 

@@ -55,7 +55,7 @@ struct TokenAuthority::Impl {
   mutable std::mutex mutex;
   mutable std::map<std::string, Value> verified;  // hash of a token whose signature was right → claims
   mutable store::Revision secrets_revision = -1;
-  mutable std::map<std::string, User> users;  // hash → user
+  mutable std::map<std::string, User> users;  // hash (its 32 bytes) → user
 
   Result<Value> claims_of(std::string_view token) const;
   Result<User> service_account(const Value& claims, const std::vector<std::string>& audiences) const;
@@ -172,11 +172,11 @@ Result<User> TokenAuthority::Impl::user(std::string_view token) const {
       const std::string groups = secret_text(secret, "groups");
       for (const std::string_view group : split(groups, ','))
         if (!trim(group).empty()) user.groups.emplace_back(trim(group));
-      users[secret_text(secret, "hash")] = std::move(user);
+      if (const auto hash = unhex(secret_text(secret, "hash")); hash.ok()) users[*hash] = std::move(user);
     }
     secrets_revision = revision;
   }
-  const auto it = users.find(sha256_hex(token));
+  const auto it = users.find(sha256(token));
   if (it == users.end() || it->second.name.empty()) return refused("unknown token");
   return it->second;
 }

@@ -34,6 +34,7 @@ class Session : public std::enable_shared_from_this<Session> {
         parameters_(std::move(parameters)),
         as_(as),
         stream_(std::move(stream)),
+        prefix_("{\"kind\":\"" + kind_->resource.kind + "\",\"apiVersion\":\"" + kind_->resource.api_version() + "\","),
         waits_(core.conversion->asks(*kind_)) {}
 
   bool initial_events_wanted = false;
@@ -81,9 +82,26 @@ class Session : public std::enable_shared_from_this<Session> {
     if (event.type == Type::bookmark) return bookmark(event.revision);
     const auto seen = seen_by(parameters_, event);
     if (!seen) return;
+    const std::string_view type = seen->type == Type::added      ? "ADDED"
+                                  : seen->type == Type::modified ? "MODIFIED"
+                                                                 : "DELETED";
+    if (!as_.table && !as_.partial && seen->item->bytes().starts_with(prefix_))
+      return put(stored_line(type, seen->item));
     const auto text = object_text(*seen->item);
     if (!text.ok()) return fail(text.error());
-    write(seen->type == Type::added ? "ADDED" : seen->type == Type::modified ? "MODIFIED" : "DELETED", *text);
+    write(type, *text);
+  }
+
+  // Most watchers of a kind get the same line, one after the other on the same thread: it is made once.
+  static const std::string& stored_line(std::string_view type, const store::ItemPtr& item) {
+    struct Last {
+      store::ItemPtr item;
+      std::string_view type;
+      std::string line;
+    };
+    thread_local Last last;
+    if (last.item != item || last.type != type) last = {item, type, line_of(type, item->bytes())};
+    return last.line;
   }
 
  public:
@@ -130,17 +148,18 @@ class Session : public std::enable_shared_from_this<Session> {
       const Value object = TRY(core_.conversion->convert(*kind_, item.value()));
       return json::write(as_.table ? table_of(object, true) : schema::partial_metadata(object));
     }
-    if (item.bytes().starts_with("{\"kind\":\"" + kind_->resource.kind + "\",\"apiVersion\":\"" +
-                                 kind_->resource.api_version() + "\","))
-      return item.bytes();
     const Value object = TRY(core_.conversion->convert(*kind_, item.value()));
     return json::write(object);
   }
 
-  void write(std::string_view type, const std::string& object) {
+  static std::string line_of(std::string_view type, const std::string& object) {
     std::string line;
     line.reserve(object.size() + 40);
     line.append("{\"type\":\"").append(type).append("\",\"object\":").append(object).append("}\n");
+    return line;
+  }
+  void write(std::string_view type, const std::string& object) { put(line_of(type, object)); }
+  void put(const std::string& line) {
     const auto written = stream_->write(line);
     // A client that is gone or too slow: it lists again from where it is.
     if (!written.ok()) stream_->abort();
@@ -156,6 +175,7 @@ class Session : public std::enable_shared_from_this<Session> {
   ListParameters parameters_;
   Representation as_;
   std::shared_ptr<http::Stream> stream_;
+  const std::string prefix_;  // how objects begin that are stored as they are shown
   const bool waits_;
   bool columns_sent_ = false;
   std::mutex mutex_;

@@ -13,14 +13,15 @@
 #include "cluster/controllers/job.h"
 #include "cluster/controllers/namespace.h"
 #include "cluster/controllers/node_lifecycle.h"
-#include "cluster/controllers/replica_set.h"
 #include "cluster/controllers/policy_status.h"
+#include "cluster/controllers/replica_set.h"
 #include "cluster/controllers/resource_quota.h"
 #include "cluster/controllers/retention.h"
 #include "cluster/controllers/scheduler.h"
 #include "cluster/controllers/service_account.h"
 #include "cluster/controllers/stateful_set.h"
 #include "cluster/controllers/taint_eviction.h"
+#include "cluster/controllers/volume_protection.h"
 #include "cluster/controllers/volumes.h"
 
 namespace caisson::controllers {
@@ -41,6 +42,7 @@ void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) 
   add_endpoints(runtime);
   add_endpoints_mirroring(runtime);
   add_volume_binder(runtime, options.volumes_root);
+  add_volume_protection(runtime);
   add_node_lifecycle(runtime, options.node_grace);
   add_taint_eviction(runtime);
   add_garbage_collector(runtime);

@@ -372,6 +372,16 @@ TEST_CASE("a claim of the local class is bound when a pod uses it, and its volum
   const schema::Resource volumes{"", "v1", "PersistentVolume", "persistentvolumes", false};
   CHECK_EQ(world.get(volumes, claim->spec()["volumeName"].str())->spec()["hostPath"]["path"].str(),
            world.dir.path() + "/shop_data");
+
+  must(world.client->remove(schema::kPersistentVolumeClaims, claim->key()));
+  REQUIRE(world.runtime->wait_idle(std::chrono::seconds(10)));
+  CHECK(world.get(schema::kPersistentVolumeClaims, "data")->deleting());  // while a pod names it
+  must(world.client->remove(volumes, {"", claim->spec()["volumeName"].str()}));
+  REQUIRE(world.runtime->wait_idle(std::chrono::seconds(10)));
+  CHECK(world.get(volumes, claim->spec()["volumeName"].str())->deleting());  // while a claim is bound to it
+  must(world.client->remove(schema::kPods, {"shop", "p"}, {.grace_period_seconds = 0}));
+  world.until([&] { return !world.get(schema::kPersistentVolumeClaims, "data"); });
+  world.until([&] { return !world.get(volumes, claim->spec()["volumeName"].str()); });
 }
 
 TEST_CASE("an Event lives for an hour") {

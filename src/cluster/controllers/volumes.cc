@@ -285,7 +285,7 @@ class VolumeReclaimer : public kube::Reconciler {
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
     const auto volume = volumes_.find(key);
-    if (!volume || volume->deleting()) return Requeue::never();
+    if (!volume) return Requeue::never();
     const Value& of = volume->spec()["claimRef"];
     if (of["uid"].as_string().empty()) return phase(*volume, "Available");
     const ObjectKey claim_key{of["namespace"].str(), of["name"].str()};

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cluster/kube/discovery.h"
+#include "cluster/kube/impersonation.h"
 #include "cluster/kube/status.h"
 #include "core/base/encoding.h"
 #include "core/base/log.h"
@@ -153,8 +154,9 @@ class HttpWatch : public Watch {
 
 class HttpClient : public Client {
  public:
-  explicit HttpClient(Connection connection)
+  explicit HttpClient(Connection connection, Impersonation as = {})
       : connection_(std::move(connection)),
+        as_(std::move(as)),
         http_(connection_.http),
         discovery_([this](const std::string& path) { return exchange("GET", path); }) {
     while (!connection_.server.empty() && connection_.server.back() == '/') connection_.server.pop_back();
@@ -295,6 +297,7 @@ class HttpClient : public Client {
     request.headers.set("Accept", "application/json");
     request.headers.set("User-Agent", "caisson");
     if (!connection_.token.empty()) request.headers.set("Authorization", "Bearer " + connection_.token);
+    as_.add_to(request.headers);
     request.response_bytes_max = 256u << 20;
     return request;
   }
@@ -316,6 +319,7 @@ class HttpClient : public Client {
   }
 
   Connection connection_;
+  const Impersonation as_;
   http::Client http_;
   Discovery discovery_;
 };
@@ -324,6 +328,15 @@ class HttpClient : public Client {
 
 std::unique_ptr<Client> make_http_client(Connection connection) {
   return std::make_unique<HttpClient>(std::move(connection));
+}
+
+std::unique_ptr<Client> make_http_client(Connection connection, Impersonation as) {
+  return std::make_unique<HttpClient>(std::move(connection), std::move(as));
+}
+
+void Impersonation::add_to(http::Headers& headers) const {
+  if (!user.empty()) headers.set("Impersonate-User", user);
+  for (const std::string& group : groups) headers.add("Impersonate-Group", group);
 }
 
 }  // namespace caisson::kube

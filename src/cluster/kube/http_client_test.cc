@@ -6,6 +6,7 @@
 #include <condition_variable>
 
 #include "cluster/kube/http_client.h"
+#include "cluster/kube/impersonation.h"
 #include "cluster/kube/status.h"
 #include "cluster/kube/testing_client.h"
 #include "core/base/file.h"
@@ -22,7 +23,9 @@ struct Wire {
   std::map<std::string, http::Response> answers;
   std::shared_ptr<http::Stream> watch;
   std::optional<http::Server> server;
+  Connection connection;
   std::unique_ptr<Client> client;
+  std::string in_the_name_of;  // of the last request
 
   Wire() {
     answers["GET /api/v1"] = {200, {}, R"({"resources":[{"name":"configmaps","kind":"ConfigMap","namespaced":true},
@@ -32,7 +35,6 @@ struct Wire {
     server.emplace(std::move(started).value());
     const auto port = server->listen("127.0.0.1", 0, [this](http::ExchangePtr exchange) { answer(exchange); });
     REQUIRE(port.ok());
-    Connection connection;
     connection.server = "http://127.0.0.1:" + std::to_string(*port);
     connection.token = "t0";
     client = make_http_client(connection);
@@ -43,6 +45,10 @@ struct Wire {
     const auto body = exchange->read_body(1 << 20);
     const std::lock_guard lock(mutex);
     if (exchange->headers.get("Authorization") != "Bearer t0") return exchange->respond({401, {}, ""});
+    in_the_name_of.clear();
+    for (const auto& [name, value] : exchange->headers.fields()) {
+      if (name.starts_with("Impersonate-")) in_the_name_of += name + "=" + value + " ";
+    }
     const std::string head = exchange->method + " " + exchange->target;
     lines.push_back(head + " " + std::string(exchange->headers.get("Content-Type")) + " " + (body.ok() ? *body : "?"));
     if (exchange->target.find("watch=true") != std::string::npos) {
@@ -124,6 +130,17 @@ TEST_CASE("each verb is the request that the API knows") {
     CHECK(c.call());
     CHECK_EQ(wire.last(), c.want);
   }
+}
+
+TEST_CASE("a client that asks in the name of a user says so in every request") {
+  Wire w;
+  const auto client = make_http_client(w.connection, {"ann", {"devs", "system:authenticated"}});
+  const auto resource = client->resource_for("v1", "ConfigMap");
+  REQUIRE(resource.ok());
+  REQUIRE(client->get(*resource, {"shop", "a"}).ok());
+  CHECK(w.in_the_name_of == "Impersonate-User=ann Impersonate-Group=devs Impersonate-Group=system:authenticated ");
+  REQUIRE(w.client->get(*resource, {"shop", "a"}).ok());
+  CHECK(w.in_the_name_of.empty());
 }
 
 TEST_CASE("an answer's reason decides the error, and without one its HTTP status") {

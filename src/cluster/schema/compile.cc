@@ -137,7 +137,7 @@ Result<void> Compiler::fill(const File& file) {
       }
       auto made = field(file, spec);
       if (!made.ok()) return wrong(file.name, key + "." + std::string(member) + ": " + made.error().message);
-      Member entry{out_.memory->intern(member), *made};
+      Member entry{member, *made};
       const std::vector<std::string> attributes = words(spec);
       const auto has = [&](std::string_view word) {
         return std::find(attributes.begin(), attributes.end(), word) != attributes.end();
@@ -391,11 +391,6 @@ void mark_walks(FieldMemory& memory) {
       }
     }
   }
-}
-
-std::string_view FieldMemory::intern(std::string_view name) {
-  const auto found = names.find(name);
-  return found != names.end() ? *found : *names.emplace(name).first;
 }
 
 Result<Compiled> compile(std::span<const KindFile> files) {

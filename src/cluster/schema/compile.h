@@ -5,7 +5,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,10 +21,8 @@ class CelRules;
 struct FieldMemory {
   std::deque<Field> fields;
   std::deque<ObjectType> types;
-  std::set<std::string, std::less<>> names;
   std::shared_ptr<const void> built_in;   // of a CustomResourceDefinition: what `object_meta` lives in
   std::shared_ptr<const CelRules> rules;  // of a CustomResourceDefinition's version; null: none
-  std::string_view intern(std::string_view name);
 };
 
 struct Compiled {

@@ -5,6 +5,7 @@
 
 #include "cluster/schema/compile.h"
 #include "cluster/schema/rules_cel.h"
+#include "core/document/make_map.h"
 
 namespace caisson::schema {
 namespace {
@@ -95,7 +96,7 @@ Result<void> CrdCompiler::object(Field& made, const Value& schema, const std::st
   type.embedded_resource = schema["x-kubernetes-embedded-resource"].as_bool();
   type.atomic = made.atomic_map = schema["x-kubernetes-map-type"].as_string() == "atomic";
   for (const auto& [name, property] : schema["properties"].entries()) {
-    Member member{memory_.intern(name), nullptr};
+    Member member{name, nullptr};
     member.field = TRY(field(property, at + ".properties[" + std::string(name) + "]"));
     for (const Value& required : schema["required"].items())
       member.required = member.required || required.as_string() == name;
@@ -103,13 +104,13 @@ Result<void> CrdCompiler::object(Field& made, const Value& schema, const std::st
   }
   if (type.embedded_resource) {
     for (std::string_view name : {"apiVersion", "kind"}) {
-      if (!schema["properties"].contains(name)) type.members.push_back({memory_.intern(name), string_field(), true});
+      if (!schema["properties"].contains(name)) type.members.push_back({document::intern(name), string_field(), true});
     }
     Field& meta = memory_.fields.emplace_back();
     meta.type = FieldType::object;
     meta.object = object_meta_;
     std::erase_if(type.members, [](const Member& member) { return member.name == "metadata"; });
-    type.members.push_back({memory_.intern("metadata"), &meta});
+    type.members.push_back({document::intern("metadata"), &meta});
   }
   std::sort(type.members.begin(), type.members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
   return {};
@@ -178,9 +179,9 @@ Result<const Field*> CrdCompiler::root(const Value& schema, const std::string& a
   Field& meta = memory_.fields.emplace_back();
   meta.type = FieldType::object;
   meta.object = object_meta_;
-  members.push_back({memory_.intern("apiVersion"), string_field()});
-  members.push_back({memory_.intern("kind"), string_field()});
-  members.push_back({memory_.intern("metadata"), &meta});
+  members.push_back({document::intern("apiVersion"), string_field()});
+  members.push_back({document::intern("kind"), string_field()});
+  members.push_back({document::intern("metadata"), &meta});
   std::sort(members.begin(), members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
   return &made;
 }

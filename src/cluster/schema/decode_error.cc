@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Go's decoder (encoding/json, with the UnmarshalJSON of quantities, times and int-or-strings) would say of a body:
-// the first wrong type, but rather what a type's own decoder refuses, since that ends the decoding.
+// What Go's decoder (encoding/json, with the UnmarshalJSON of quantities, times and int-or-strings) would say of a
+// body: the first wrong type, but rather what a type's own decoder refuses, since that ends the decoding.
 #include <limits>
 #include <map>
 
@@ -105,6 +105,20 @@ std::optional<std::size_t> base64_error_at(std::string_view text) {
   }
 }
 
+// "2006-01-02T15:04:05Z", as nearly all times are written; others are read with all of Go's rules.
+bool is_plain_time(std::string_view text) {
+  constexpr std::string_view kShape = "0000-00-00T00:00:00Z";
+  if (text.size() != kShape.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (kShape[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != kShape[i]) return false;
+  const auto below = [&](std::size_t at, std::string_view least, std::string_view most) {
+    const std::string_view digits = text.substr(at, 2);
+    return digits >= least && digits <= most;
+  };
+  return below(5, "01", "12") && below(8, "01", "28") && below(11, "00", "23") && below(14, "00", "59") &&
+         below(17, "00", "59");
+}
+
 // As it may have been written; a fraction tells a number that was no integer.
 std::string number_literal(const Value& value) {
   std::string text = value.scalar_text();
@@ -120,21 +134,29 @@ bool fits(const Field& field, const Value& value) {
 }
 
 std::string_view json_kind(const Value& value) {
-  return value.is_map() ? "object" : value.is_list() ? "array" : value.is_bool() ? "bool" : value.is_number() ? "number" : "string";
+  return value.is_map()      ? "object"
+         : value.is_list()   ? "array"
+         : value.is_bool()   ? "bool"
+         : value.is_number() ? "number"
+                             : "string";
 }
 
 class Decoder {
  public:
   // What ends the decoding, or else the first wrong type.
   std::optional<std::string> run(const Field& root, const Value& object, std::string_view kind) {
-    field(root, object, Place(), {kind, {}});
+    kind_ = kind;
+    field(root, object, Place(), {});
     return fatal_ ? fatal_ : wrong_;
   }
 
  private:
-  // The struct and, where it has a name of its own, the type of what is looked at.
+  // The struct and the member that is looked at (an item of the list that it is). What Go calls their types is asked
+  // for when something is wrong.
   struct Within {
-    std::string_view holder, named;
+    const ObjectType* holder = nullptr;  // null: the kind itself
+    std::string_view member = {};
+    int items = 0;
   };
 
   void field(const Field& field, const Value& value, const Place& at, const Within& in) {
@@ -158,7 +180,7 @@ class Decoder {
       case FieldType::map:
         if (!value.is_map()) return wrong_type(field, value, at, in);
         if (!field.element) return;
-        for (const auto& [key, child] : value.entries()) this->field(*field.element, child, at, {in.holder, {}});
+        for (const auto& [key, child] : value.entries()) this->field(*field.element, child, at, {in.holder});
         return;
       case FieldType::object:
         if (!value.is_map()) return wrong_type(field, value, at, in);
@@ -167,24 +189,20 @@ class Decoder {
   }
 
   void object(const ObjectType& type, const Value& value, const Place& at) {
-    const std::string_view name = last_parts(type.name, 1);
     if (type.in_crd) {  // the rest is checked against its schema
       const Member* metadata = type.find("metadata");
-      if (at.is_root() && metadata)
-        field(*metadata->field, value["metadata"], Place::member(at, "metadata"), {name, {}});
+      if (at.is_root() && metadata) field(*metadata->field, value["metadata"], Place::member(at, "metadata"), {&type});
       return;
     }
     for (const auto& [key, child] : value.entries()) {
-      if (const Member* member = type.find(key))
-        field(*member->field, child, Place::member(at, key), {name, named_type(type, key)});
+      if (const Member* member = type.find(key)) field(*member->field, child, Place::member(at, key), {&type, key});
     }
   }
 
   void list(const Field& field, const Value& value, const Place& at, const Within& in) {
     if (!value.is_list()) return wrong_type(field, value, at, in);
     if (!field.element) return;
-    const std::string_view of_item = in.named.starts_with("[]") ? in.named.substr(2) : std::string_view();
-    for (const Value& item : value.items()) this->field(*field.element, item, at, {in.holder, of_item});
+    for (const Value& item : value.items()) this->field(*field.element, item, at, {in.holder, in.member, in.items + 1});
   }
 
   void text(const Field& field, const Value& value, const Place& at, const Within& in) {
@@ -196,6 +214,7 @@ class Decoder {
     const bool time = field.format == Format::time || field.format == Format::micro_time;
     if (!value.is_string()) return time ? end_with(wrong_text(field, value, at, in)) : wrong_type(field, value, at, in);
     if (time) {
+      if (is_plain_time(value.as_string()) && field.format == Format::time) return;
       const std::string_view layout = field.format == Format::time ? calendar::kRfc3339 : kMicroTime;
       const auto parsed = calendar::parse_go_time(layout, value.as_string(), calendar::TimeZone::utc());
       if (!parsed.ok()) end_with(parsed.error().message);
@@ -209,8 +228,15 @@ class Decoder {
     const bool number = field.type == FieldType::integer || field.type == FieldType::int_or_string;
     std::string what(json_kind(value));
     if (number && value.is_number()) what += " " + number_literal(value);
-    return "json: cannot unmarshal " + what + " into Go struct field " + std::string(in.holder) + "." + at.str() +
-           " of type " + (in.named.empty() ? go_type(field) : std::string(in.named));
+    const std::string_view holder = in.holder ? last_parts(in.holder->name, 1) : kind_, named = type_named(in);
+    return "json: cannot unmarshal " + what + " into Go struct field " + std::string(holder) + "." + at.str() +
+           " of type " + (named.empty() ? go_type(field) : std::string(named));
+  }
+  // The name that the type has of its own; empty: none.
+  static std::string_view type_named(const Within& in) {
+    std::string_view name = in.holder && !in.member.empty() ? named_type(*in.holder, in.member) : std::string_view();
+    for (int i = 0; i < in.items; ++i) name = name.starts_with("[]") ? name.substr(2) : std::string_view();
+    return name;
   }
   void wrong_type(const Field& field, const Value& value, const Place& at, const Within& in) {
     if (!wrong_) note(wrong_text(field, value, at, in));
@@ -222,6 +248,7 @@ class Decoder {
     if (!fatal_) fatal_ = std::move(text);
   }
 
+  std::string_view kind_;
   std::optional<std::string> wrong_, fatal_;
 };
 

@@ -20,6 +20,9 @@ bool before(const KindSchema& a, const KindSchema& b) {
 }  // namespace
 
 const Member* ObjectType::find(std::string_view wanted) const {
+  // The key of a Value is interned as a member's name is: the same text stands at the same address.
+  for (const Member& member : members)
+    if (member.name.data() == wanted.data()) return member.name.size() == wanted.size() ? &member : nullptr;
   const auto found = std::lower_bound(members.begin(), members.end(), wanted,
                                       [](const Member& member, std::string_view name) { return member.name < name; });
   return found != members.end() && found->name == wanted ? &*found : nullptr;

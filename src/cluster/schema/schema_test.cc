@@ -10,7 +10,6 @@
 #include "cluster/schema/cells.h"
 #include "cluster/schema/defaults.h"
 #include "cluster/schema/discovery.h"
-#include "cluster/schema/openapi.h"
 #include "cluster/schema/table.h"
 #include "cluster/schema/validate.h"
 #include "core/base/clock.h"
@@ -225,16 +224,10 @@ status:
         R"row(["web","1/2","CrashLoopBackOff","2 (10s ago)","0s","10.42.0.7","n1","<none>","<none>"])row");
 }
 
-TEST_CASE("discovery and OpenAPI list what there is") {
+TEST_CASE("discovery lists what there is") {
   const auto list = api_resource_list(built_in(), "apps", "v1");
   REQUIRE(list);
   CHECK((*list)["resources"].size() == 12);
   CHECK((*list)["resources"][3]["storageVersionHash"].as_string() == "8aSe+NMegvE=");
   CHECK(aggregated_discovery(built_in(), true)["items"].size() == 1);
-  const auto v3 = openapi_v3(built_in(), "apis/apps/v1");
-  REQUIRE(v3);
-  CHECK((*v3)["components"]["schemas"].contains("io.k8s.api.core.v1.PodSpec"));
-  CHECK((*v3)["paths"].contains("/apis/apps/v1/namespaces/{namespace}/deployments/{name}"));
-  CHECK_FALSE(openapi_v3(built_in(), "apis/nobody/v1"));
-  CHECK(openapi_v2(built_in())["definitions"].contains("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"));
 }

@@ -13,6 +13,7 @@
 #include "core/base/encoding.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
+#include "core/base/round.h"
 #include "core/document/json.h"
 
 namespace caisson::store {
@@ -74,7 +75,8 @@ class SqliteStore : public Store {
         state_(options),
         values_(std::make_shared<ValueCache>(options.parsed_bytes_max)),
         delivery_(clock),
-        marker_("@" + hex(random_bytes(16))) {}
+        marker_("@" + hex(random_bytes(16))),
+        marker_value_(marker_) {}
   ~SqliteStore() override;
 
   Result<void> load();
@@ -92,7 +94,7 @@ class SqliteStore : public Store {
   StoreStats stats() const override;
 
  private:
-  using Overlay = std::map<std::pair<std::string, std::string>, ItemPtr>;  // null: deleted
+  using Overlay = std::map<std::string, ItemPtr>;  // by Key::str(); null: deleted
 
   Result<Prepared> prepare(Change change) const;
   Result<void> prepare(std::vector<Change> changes, Transaction& transaction) const;
@@ -105,7 +107,7 @@ class SqliteStore : public Store {
   std::vector<TransactionPtr> take_batch();
   void write(const std::vector<TransactionPtr>& batch);
   Result<void> plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const;
-  ItemPtr current(const Key& key, const Overlay& overlay) const;
+  ItemPtr current(const Key& key, const std::string& id, const Overlay& overlay) const;
   ItemPtr item_of(Prepared& step, Revision revision, const ItemPtr& before) const;
   void publish(const std::vector<TransactionPtr>& batch);
   void trim_history();
@@ -125,7 +127,8 @@ class SqliteStore : public Store {
   std::uint64_t commits_ = 0, rows_ = 0;
   std::shared_ptr<ValueCache> values_;
   Delivery delivery_;
-  std::string marker_;  // stands for the revision in prepared bytes; nobody can guess it
+  const std::string marker_;  // stands for the revision in prepared bytes; nobody can guess it
+  const Value marker_value_;
 
   // Group commit without a thread of its own: of the transactions that wait, the first one's thread leads, which is to
   // write them all with one sync, and hands over to the first that came meanwhile. Where that one's thread does not
@@ -258,7 +261,7 @@ StoreStats SqliteStore::stats() const {
 Result<Prepared> SqliteStore::prepare(Change change) const {
   Prepared step;
   if (!change.value.is_null()) {
-    change.value.edit("metadata").set("resourceVersion", marker_);
+    change.value.edit("metadata").set("resourceVersion", marker_value_);
     step.bytes = json::write(change.value);
     step.revision_at = step.bytes.find(marker_);
     if (step.bytes.size() > options_.object_bytes_max)
@@ -293,7 +296,8 @@ void SqliteStore::commit_then(std::vector<Change> changes, Done done) {
   if (auto prepared = prepare(std::move(changes), *transaction); !prepared.ok()) return done(prepared.error());
   if (transaction->steps.empty()) return done(std::vector<ItemPtr>{});
   transaction->done = std::move(done);
-  if (enqueue(transaction)) call_stand_in();
+  // What is asked for in the same round of a loop is written together.
+  if (enqueue(transaction)) at_round_end([this] { call_stand_in(); });
 }
 
 Result<std::vector<ItemPtr>> SqliteStore::outcome(Transaction& transaction) const {
@@ -318,7 +322,9 @@ bool SqliteStore::enqueue(const TransactionPtr& transaction) {
 
 // Waits until somebody wrote the transaction (false), or until it is this thread's turn to write.
 bool SqliteStore::leads(const TransactionPtr& transaction) {
-  return enqueue(transaction) || transaction->wait_for_lead();
+  if (enqueue(transaction)) return true;
+  end_round();  // who leads may not have been called yet
+  return transaction->wait_for_lead();
 }
 
 // The first that waits is this thread's own, or nobody's. What comes after it is written while it is answered.
@@ -379,10 +385,11 @@ std::vector<TransactionPtr> SqliteStore::take_batch() {
   return batch;
 }
 
-ItemPtr SqliteStore::current(const Key& key, const Overlay& overlay) const {
-  const auto it = overlay.find({key.resource, key.path()});
+ItemPtr SqliteStore::current(const Key& key, const std::string& id, const Overlay& overlay) const {
+  const auto it = overlay.find(id);
   if (it != overlay.end()) return it->second;
-  const Stored* stored = state_.find(key.resource, key.path());  // who leads alone changes state_: no lock to read it
+  const std::string_view path = std::string_view(id).substr(key.resource.size() + 1);
+  const Stored* stored = state_.find(key.resource, path);  // who leads alone changes state_: no lock to read it
   return stored ? stored->item : nullptr;
 }
 
@@ -406,8 +413,9 @@ Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::
   std::int64_t next = row;
   for (Prepared& step : transaction.steps) {
     const Key& key = step.change.key;
-    const auto own = changed.find({key.resource, key.path()});
-    const ItemPtr before = own != changed.end() ? own->second : current(key, overlay);
+    std::string id = key.str();
+    const auto own = changed.find(id);
+    const ItemPtr before = own != changed.end() ? own->second : current(key, id, overlay);
     const std::optional<Revision>& expected = step.change.expected;
     if (expected && *expected == 0 && before) return Error{ErrorCode::already_exists, key.str() + " already exists"};
     if (!before && (step.change.deletion || (expected && *expected != 0)))
@@ -416,10 +424,13 @@ Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::
       return Error{ErrorCode::conflict, key.str() + " has revision " + std::to_string(before->revision()) + ", not " +
                                             std::to_string(*expected)};
     const ItemPtr item = item_of(step, revision, before);
-    changed[{key.resource, key.path()}] = step.change.deletion ? nullptr : item;
+    changed[std::move(id)] = step.change.deletion ? nullptr : item;
     transaction.applied.push_back({.item = item, .row = ++next, .deletion = step.change.deletion});
   }
-  for (auto& [key, item] : changed) overlay[key] = std::move(item);
+  while (!changed.empty()) {
+    auto added = overlay.insert(changed.extract(changed.begin()));
+    if (!added.inserted) added.position->second = std::move(added.node.mapped());
+  }
   row = next;
   return {};
 }

@@ -21,9 +21,9 @@ class SystemClock : public Clock {
 
 void append_digits(std::string& out, std::int64_t number, int width) {
   char text[24];
-  const auto end = std::to_chars(text, text + sizeof text, number).ptr;
-  for (auto missing = width - (end - text); missing > 0; --missing) out += '0';
-  out.append(text, end);
+  char* first = text + sizeof text;
+  for (; number > 0 || width > 0; --width, number /= 10) *--first = static_cast<char>('0' + number % 10);
+  out.append(first, text + sizeof text);
 }
 
 // Without gmtime_r and snprintf, which take most of a microsecond: each write of an object has its time.

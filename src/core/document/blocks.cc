@@ -63,7 +63,9 @@ MapEntry* find_entry(MapBlock& map, std::string_view key) {
     const char first = key.empty() ? '\0' : key.front();  // interned keys end in one: there is always a byte
     for (std::uint32_t i = 0; i < map.size; ++i) {
       const std::string_view own = entries[i].key;
-      if (own.size() == key.size() && *own.data() == first && own == key) return &entries[i];
+      // A caller who asks often asks by an interned key, which is the entry's own text.
+      if (own.size() == key.size() && (own.data() == key.data() || (*own.data() == first && own == key)))
+        return &entries[i];
     }
     return nullptr;
   }
@@ -144,6 +146,10 @@ Value ValueAccess::map_from(MapEntry* entries, std::size_t count) {
     index_appended(*block);
   }
   return made;
+}
+
+Value map_of(std::vector<MapEntry> entries) {
+  return ValueAccess::map_from(entries.data(), entries.size());
 }
 
 }  // namespace caisson::document

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/document/json.h"
 
+#include <array>
 #include <charconv>
 #include <cstring>
 
-#include "core/document/number.h"
 #include "core/document/utf8.h"
 #include "core/document/value_access.h"
 
@@ -13,6 +13,14 @@ namespace {
 
 using document::MapEntry;
 using document::ValueAccess;
+
+// Which bytes of a string stand for themselves.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}();
+constexpr std::size_t kMembersAtFirst = 32;
 
 // Recursive descent. Members and items wait on two stacks until their container ends, so that every container is
 // allocated once, at its size. An error is a message and a place: the functions give false and the caller leaves.
@@ -27,6 +35,7 @@ class Parser {
     }
     Value value;
     skip_space();
+    if (peek() == '{') entries_.reserve(kMembersAtFirst);
     if (!parse_value(value, 0)) return failure();
     skip_space();
     if (at_ != text_.size()) {
@@ -169,6 +178,7 @@ class Parser {
     scratch_.clear();
     std::size_t copied = start;
     while (true) {
+      while (at_ < text_.size() && kPlain[static_cast<unsigned char>(text_[at_])]) ++at_;
       if (at_ >= text_.size()) return fail("a string without its closing quote");
       const auto c = static_cast<unsigned char>(text_[at_]);
       if (c == '"') break;
@@ -177,10 +187,6 @@ class Parser {
         const std::size_t length = utf8::sequence_length(text_, at_);
         if (length == 0) return fail("invalid UTF-8 in a string");
         at_ += length;
-        continue;
-      }
-      if (c != '\\') {
-        ++at_;
         continue;
       }
       scratch_.append(text_, copied, at_ - copied);
@@ -320,174 +326,10 @@ class Parser {
   std::vector<Value> items_;
 };
 
-class Writer {
- public:
-  Writer(std::string& out, const WriteOptions& options) : out_(out), options_(options) {}
-
-  void write(const Value& value, int depth) {
-    switch (value.kind()) {
-      case ValueKind::null:
-        out_ += "null";
-        return;
-      case ValueKind::boolean:
-        out_ += value.as_bool() ? "true" : "false";
-        return;
-      case ValueKind::integer:
-        write_integer(value.as_int());
-        return;
-      case ValueKind::floating:
-        out_ += document::json_number(value.as_double());
-        return;
-      case ValueKind::string:
-        write_string(value.as_string());
-        return;
-      case ValueKind::list:
-        write_list(value, depth);
-        return;
-      case ValueKind::map:
-        write_map(value, depth);
-        return;
-    }
-  }
-
-  void write_string(std::string_view text) {
-    static constexpr char kHex[] = "0123456789abcdef";
-    out_ += '"';
-    std::size_t plain = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      const auto c = static_cast<unsigned char>(text[i]);
-      const bool html = options_.escape_html && (c == '<' || c == '>' || c == '&');
-      // U+2028 and U+2029 end a line in JavaScript; Go escapes them always.
-      const bool line_end =
-          c == 0xE2 && i + 2 < text.size() && text[i + 1] == '\x80' && (text[i + 2] == '\xA8' || text[i + 2] == '\xA9');
-      const std::size_t wide = c < 0x80 || line_end ? 1 : utf8::sequence_length(text, i);
-      if (c >= 0x20 && c != '"' && c != '\\' && !html && !line_end && wide > 0) {
-        i += wide - 1;
-        continue;
-      }
-      out_.append(text, plain, i - plain);
-      plain = i + 1;
-      if (wide == 0) {  // no character: as Go writes it
-        out_ += "\\ufffd";
-        continue;
-      }
-      if (line_end) {
-        out_ += text[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
-        i += 2;
-        plain = i + 1;
-        continue;
-      }
-      switch (c) {
-        case '"':
-          out_ += "\\\"";
-          break;
-        case '\\':
-          out_ += "\\\\";
-          break;
-        case '\n':
-          out_ += "\\n";
-          break;
-        case '\r':
-          out_ += "\\r";
-          break;
-        case '\t':
-          out_ += "\\t";
-          break;
-        case '\b':
-          out_ += "\\b";
-          break;
-        case '\f':
-          out_ += "\\f";
-          break;
-        default:
-          out_ += "\\u00";
-          out_ += kHex[c >> 4];
-          out_ += kHex[c & 15];
-      }
-    }
-    out_.append(text, plain, text.size() - plain);
-    out_ += '"';
-  }
-
- private:
-  void write_integer(std::int64_t number) {
-    char text[24];
-    out_.append(text, std::to_chars(text, text + sizeof text, number).ptr);
-  }
-
-  void new_line(int depth) {
-    if (options_.indent == 0) return;
-    out_ += '\n';
-    out_.append(static_cast<std::size_t>(depth * options_.indent), ' ');
-  }
-
-  void write_list(const Value& list, int depth) {
-    if (list.empty()) {
-      out_ += "[]";
-      return;
-    }
-    out_ += '[';
-    bool first = true;
-    for (const Value& item : list.items()) {
-      if (!first) out_ += ',';
-      first = false;
-      new_line(depth + 1);
-      write(item, depth + 1);
-    }
-    new_line(depth);
-    out_ += ']';
-  }
-
-  void write_map(const Value& map, int depth) {
-    if (map.empty()) {
-      out_ += "{}";
-      return;
-    }
-    out_ += '{';
-    bool first = true;
-    const auto member = [&](const MapEntry& entry) {
-      if (!first) out_ += ',';
-      first = false;
-      new_line(depth + 1);
-      write_string(entry.key);
-      out_ += options_.indent == 0 ? ":" : ": ";
-      write(entry.value, depth + 1);
-    };
-    if (!options_.sort_keys) {
-      for (const MapEntry& entry : map.entries()) member(entry);
-    } else {
-      std::vector<const MapEntry*> sorted;
-      for (const MapEntry& entry : map.entries()) sorted.push_back(&entry);
-      std::sort(sorted.begin(), sorted.end(), [](auto* a, auto* b) { return a->key < b->key; });
-      for (const MapEntry* entry : sorted) member(*entry);
-    }
-    new_line(depth);
-    out_ += '}';
-  }
-
-  std::string& out_;
-  const WriteOptions& options_;
-};
-
-const WriteOptions kCompact;
-
 }  // namespace
 
 Result<Value> parse(std::string_view text, const ParseLimits& limits) {
   return Parser(text, limits).parse();
-}
-
-std::string write(const Value& value, const WriteOptions& options) {
-  std::string out;
-  Writer(out, options).write(value, 0);
-  return out;
-}
-
-void append(std::string& out, const Value& value) {
-  Writer(out, kCompact).write(value, 0);
-}
-void append_string(std::string& out, std::string_view text) {
-  Writer(out, kCompact).write_string(text);
 }
 
 }  // namespace caisson::json

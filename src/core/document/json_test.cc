@@ -89,4 +89,22 @@ TEST_CASE("parse(write(x)) is x for generated documents") {
   }
 }
 
+TEST_CASE("a text is appended behind what is there, however much of it must be escaped") {
+  std::string plain, escaped;
+  for (int i = 0; i < 400; ++i) {
+    plain += "a<b\"\n\xC3\xA9\xE2\x80\xA8\xFF";
+    escaped += "a<b\\\"\\n\xC3\xA9\\u2028\\ufffd";
+    std::string out = "there: ";
+    out.reserve(i % 2 == 0 ? 100'000 : 0);
+    json::append_string(out, plain);
+    json::append(out, Value(i));
+    REQUIRE(out == "there: \"" + escaped + "\"" + std::to_string(i));
+  }
+  for (int c = 0; c < 0x80; ++c) {
+    const std::string text(3, static_cast<char>(c));
+    CHECK(json::parse(json::write(Value(text))).value().as_string() == text);
+    CHECK(json::parse(json::write(Value(text), {.escape_html = true})).value().as_string() == text);
+  }
+}
+
 }  // namespace caisson::json

@@ -90,7 +90,8 @@ Value::Value(std::string_view value) : Value() {
 
 Value::Value(std::vector<Value> items) : Value(Access::list_from(items.data(), items.size())) {}
 
-Value::Value(std::initializer_list<std::pair<std::string_view, Value>> entries) : Value(map()) {
+Value::Value(std::initializer_list<std::pair<std::string_view, Value>> entries) : Value() {
+  Access::set(*this, Rep::map, word_of(new_map(entries.size())));
   for (const auto& [key, value] : entries) set(key, value);
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 #include <atomic>
 
+#include "core/document/make_map.h"
 #include "core/document/value.h"
 
 namespace caisson::document {
@@ -27,9 +28,6 @@ enum class Rep : std::uint8_t {
 
 inline constexpr std::size_t kShortMax = 14;
 inline constexpr std::size_t kLinearMax = 8;
-
-// The one copy of a key; valid for ever. Keys come from schemas and manifests, so the table stays small.
-std::string_view intern(std::string_view key);
 
 struct TextBlock {  // a long string
   std::atomic<std::uint32_t> refs;

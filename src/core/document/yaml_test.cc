@@ -77,12 +77,12 @@ TEST_CASE("errors name file, line and column") {
       {"a: 1\n b: 2\n", "f.yaml: line 2, column 3: a map's first key must be on one line"},
       {"a: b: c\n", "f.yaml: line 1, column 5: a map's value is not allowed here; is the text to be quoted?"},
       {"a:\n\tb: 1\n", "f.yaml: line 2, column 2: a tab where an indentation is expected"},
-      {"a: [1, 2\n", "f.yaml: line 2, column 1: a flow collection that is not closed"},
+      {"a: [1, 2\n", "f.yaml: line 2, column 1: a list in brackets that is not closed"},
       {"a: 'x\n", "f.yaml: line 1, column 4: quotes that are not closed"},
       {"a: 1\na: 2\n", "f.yaml: line 2, column 1: the key \"a\" is already defined in this map"},
       {"a: *x\n", "f.yaml: line 1, column 4: unknown anchor \"x\""},
       {"a: @x\n", "f.yaml: line 1, column 4: a character that no value can begin with"},
-      {"? [a]\n: b\n", "f.yaml: line 1, column 3: a map's key must be a scalar"},
+      {"? [a]\n: b\n", "f.yaml: line 1, column 3: a map's key must be a scalar: [\"a\"]"},
       {"a: \"\\q\"\n", "f.yaml: line 1, column 6: unknown escape in a quoted string"},
       {"- a\nb: c\n", "f.yaml: line 2, column 1: expected '-' of the list's next item"},
       {"a: \x01\n", "f.yaml: line 1, column 4: a control character, which YAML does not allow"},
@@ -105,9 +105,15 @@ TEST_CASE("line ends and byte order marks of every kind read as one, and positio
       {"a: 1\r\nb: 2\r\n", R"({"a":1,"b":2})"},
       {"a: 1\rb: 2\r", R"({"a":1,"b":2})"},
       {"a: |\r\n  x\r  y\n", R"({"a":"x\ny\n"})"},
-      {"\xEF\xBB\xBF" "a: 1\n", R"({"a":1})"},
-      {"\xEF\xBB\xBF\xEF\xBB\xBF" "a: 1\n", R"({"a":1})"},
-      {"a: 1\r\xEF\xBB\xBF" "b: 2\n", R"({"a":1,"b":2})"},
+      {"\xEF\xBB\xBF"
+       "a: 1\n",
+       R"({"a":1})"},
+      {"\xEF\xBB\xBF\xEF\xBB\xBF"
+       "a: 1\n",
+       R"({"a":1})"},
+      {"a: 1\r\xEF\xBB\xBF"
+       "b: 2\n",
+       R"({"a":1,"b":2})"},
       {"a: x\xEF\xBB\xBF\n", "{\"a\":\"x\xEF\xBB\xBF\"}"},
       {"a: 한글 # 끝\r\nb: é\n", R"({"a":"한글","b":"é"})"},
   };

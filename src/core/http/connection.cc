@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/http/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <optional>
 
 #include "core/base/encoding.h"
 #include "core/base/text.h"
@@ -21,9 +25,31 @@ constexpr Duration kDrainTime = std::chrono::seconds(15);
 constexpr Duration kCloseHandshakeTime = std::chrono::seconds(5);
 constexpr int kReadsPerEvent = 16;  // then the others have their turn
 constexpr int kPiecesPerEvent = 8;
+constexpr std::size_t kCorkedBytes = 64u << 10;
 // So many connections at once keep OpenSSL's buffers (34 KiB each) from one request to the next; the others give them
 // back, so that thousands that are idle take little.
 constexpr std::size_t kKeptBuffersMax = 64;
+
+// As SSL_get_error wants it before each call. There is nearly never an error to clear, and to clear costs more than to
+// look.
+void clear_errors() {
+  if (ERR_peek_last_error() != 0) ERR_clear_error();
+}
+
+// While it lives what is written leaves in packets as long as can be: OpenSSL writes one record of 16 KiB after the
+// other, and each would be sent, received and woken for by itself.
+class Corked {
+ public:
+  explicit Corked(int fd) : fd_(fd) { set(1); }
+  ~Corked() { set(0); }
+  Corked(const Corked&) = delete;
+  Corked& operator=(const Corked&) = delete;
+
+ private:
+  // Refused of a unix socket, which has no packets.
+  void set(int on) const { setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &on, sizeof on); }
+  const int fd_;
+};
 
 Result<std::string> decode_path(std::string_view path) {
   std::string decoded = TRY(percent_decode(path));
@@ -107,7 +133,7 @@ void Connection::on_deadline() {
 }
 
 void Connection::handshake() {
-  ERR_clear_error();
+  clear_errors();
   const int result = SSL_accept(ssl_.get());
   if (result == 1) {
     read_peer_certificate();
@@ -147,7 +173,7 @@ bool Connection::wants_bytes() const {
 Connection::Io Connection::read_once(std::size_t& count) {
   static thread_local std::string buffer(kReadBytes, '\0');
   if (ssl_) {
-    ERR_clear_error();
+    clear_errors();
     const int result = SSL_read(ssl_.get(), buffer.data(), static_cast<int>(buffer.size()));
     if (result <= 0) {
       const int error = SSL_get_error(ssl_.get(), result);
@@ -458,11 +484,13 @@ bool Connection::take_piece() {
 
 Connection::Io Connection::write_out() {
   write_blocked_ = false;
+  std::optional<Corked> corked;
+  if (ssl_ && out_.size() - out_at_ >= kCorkedBytes) corked.emplace(fd_.get());
   while (out_at_ < out_.size()) {
     const std::size_t size = out_.size() - out_at_;
     std::size_t count = 0;
     if (ssl_) {
-      ERR_clear_error();
+      clear_errors();
       const int result =
           SSL_write(ssl_.get(), out_.data() + out_at_, static_cast<int>(std::min<std::size_t>(size, 1u << 30)));
       if (result <= 0) {
@@ -572,7 +600,7 @@ void Connection::begin_linger(Duration time_max) {
   state_ = State::linger;
   if (peer_eof_) return close();
   if (ssl_) {
-    ERR_clear_error();
+    clear_errors();
     SSL_shutdown(ssl_.get());
   }
   shutdown(fd_.get(), SHUT_WR);

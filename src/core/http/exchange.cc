@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The handler's side of a request: Exchange, Stream and WebSocket over a Transfer.
 #include <atomic>
+#include <charconv>
 
 #include "core/base/encoding.h"
 #include "core/base/text.h"
@@ -94,10 +95,10 @@ class StreamImpl final : public Stream {
       return {};
     }
     char size[20];
-    const int count = std::snprintf(size, sizeof size, "%zx\r\n", bytes.size());
+    char* const end = std::to_chars(size, size + sizeof size, bytes.size(), 16).ptr;
     std::string chunk;
     chunk.reserve(bytes.size() + 24);
-    chunk.append(size, static_cast<std::size_t>(count)).append(bytes).append("\r\n");
+    chunk.append(size, end).append("\r\n").append(bytes).append("\r\n");
     return ((*transfer_).*send)(chunk);
   }
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "core/base/round.h"
+
 namespace caisson::http {
 namespace {
 constexpr std::uint64_t kWakeId = 0;
@@ -41,16 +43,19 @@ void Loop::run() {
   std::vector<epoll_event> events(256);
   for (;;) {
     const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), wait_ms());
-    for (int i = 0; i < count; ++i) {
-      if (events[i].data.u64 == kWakeId) {
-        std::uint64_t value = 0;
-        [[maybe_unused]] const ssize_t read_bytes = read(wake_.get(), &value, sizeof value);
-        continue;
+    {
+      const Round round;
+      for (int i = 0; i < count; ++i) {
+        if (events[i].data.u64 == kWakeId) {
+          std::uint64_t value = 0;
+          [[maybe_unused]] const ssize_t read_bytes = read(wake_.get(), &value, sizeof value);
+          continue;
+        }
+        if (const auto watched = find(events[i].data.u64)) watched->on_events(events[i].events);
       }
-      if (const auto watched = find(events[i].data.u64)) watched->on_events(events[i].events);
+      run_posted();
+      run_deadlines();
     }
-    run_posted();
-    run_deadlines();
     const std::scoped_lock lock(mutex_);
     if (stopped_ && posted_.empty()) return;
   }

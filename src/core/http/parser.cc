@@ -2,6 +2,7 @@
 #include "core/http/parser.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/base/text.h"
 
@@ -12,9 +13,22 @@ constexpr std::size_t kFieldsMax = 500;
 constexpr std::size_t kChunkLineBytesMax = 4096;
 constexpr std::size_t kTrailerBytesMax = 16u << 10;
 
-bool is_token_char(unsigned char c) {
-  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-  return c != 0 && std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(c)) != std::string_view::npos;
+// RFC 9110, token; and what may stand in a field's value.
+enum CharClass : std::uint8_t { kToken = 1, kValue = 2 };
+constexpr std::array<std::uint8_t, 256> kCharClasses = [] {
+  std::array<std::uint8_t, 256> classes{};
+  for (std::size_t c = 0x20; c < classes.size(); ++c) classes[c] = c == 0x7f ? 0 : kValue;
+  classes['\t'] = kValue;
+  for (unsigned char c = '0'; c <= '9'; ++c) classes[c] |= kToken;
+  for (unsigned char c = 'a'; c <= 'z'; ++c) classes[c] |= kToken;
+  for (unsigned char c = 'A'; c <= 'Z'; ++c) classes[c] |= kToken;
+  for (const char c : std::string_view("!#$%&'*+-.^_`|~")) classes[static_cast<unsigned char>(c)] |= kToken;
+  return classes;
+}();
+
+bool all_are(std::string_view text, CharClass wanted) {
+  return std::all_of(text.begin(), text.end(),
+                     [&](char c) { return (kCharClasses[static_cast<unsigned char>(c)] & wanted) != 0; });
 }
 
 bool is_digits(std::string_view text) {
@@ -48,10 +62,7 @@ Refusal parse_fields(std::string_view bytes, Headers& headers) {
     if (!is_token(name))
       return {400, "a header name that is empty or holds white space or other characters that names may not hold"};
     const std::string_view value = trim_ows(line.substr(colon + 1));
-    for (const unsigned char c : value) {
-      if ((c < 0x20 && c != '\t') || c == 0x7f)
-        return {400, "a control character in the value of header " + std::string(name)};
-    }
+    if (!all_are(value, kValue)) return {400, "a control character in the value of header " + std::string(name)};
     headers.add(name, value);
   }
   return {};
@@ -74,8 +85,7 @@ Refusal length_framing(const Headers& headers, Framing& framing) {
 }  // namespace
 
 bool is_token(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return is_token_char(static_cast<unsigned char>(c)); });
+  return !text.empty() && all_are(text, kToken);
 }
 
 HeadEnd find_head_end(std::string_view bytes, std::size_t from) {

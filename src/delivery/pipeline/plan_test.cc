@@ -261,7 +261,8 @@ TEST_CASE("a task becomes a pod whose containers are its steps") {
   const kube::Object run = run_of("TaskRun",
                                   "{serviceAccountName: builder, workspaces: [{name: source, persistentVolumeClaim: "
                                   "{claimName: pvc-1}, subPath: a}]}");
-  const std::vector<Credential> credentials{{"github", "kubernetes.io/basic-auth", {"https://github.com"}}};
+  Credentials credentials;
+  credentials.https = {{"github", {"https://github.com"}}};
   const auto plan = plan_task(run, parse(kTask), "ship", credentials, {}, no_actions).value();
   const Value& spec = plan.pod.spec();
   CHECK(plan.pod.name() == "run-pod");

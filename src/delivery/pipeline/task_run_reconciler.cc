@@ -106,7 +106,7 @@ Result<Value> TaskRunReconciler::find_step_action(const kube::Object& run, const
   return action.error();
 }
 
-Result<std::vector<Credential>> TaskRunReconciler::credentials_of(const kube::Object& run) const {
+Result<Credentials> TaskRunReconciler::credentials_of(const kube::Object& run) const {
   const std::string name = run.spec()["serviceAccountName"].str();
   const auto account = client_.get(schema::kServiceAccounts, {run.ns(), name.empty() ? "default" : name});
   if (!account.ok()) {
@@ -125,7 +125,7 @@ Result<std::vector<Credential>> TaskRunReconciler::credentials_of(const kube::Ob
     else if (secret.error().code != ErrorCode::not_found)
       return secret.error();
   }
-  return git_credentials(secrets);
+  return read_credentials(secrets);
 }
 
 // First sight of the run: what it will be, in its status.
@@ -169,8 +169,9 @@ Result<void> TaskRunReconciler::make_pod(kube::Object& run, const Task& task) {
   const std::string name = task.name.empty() ? run.name() : task.name;
   const auto find_action = [&](const Value& reference) { return find_step_action(run, reference); };
   TaskPlan plan = TRY(plan_task(run, task.spec, name, credentials, settings_, find_action));
-  if (!plan.scripts.value().is_null()) {
-    const auto made = client_.create(plan.scripts);
+  for (const kube::Object* mounted : {&plan.scripts, &plan.credentials}) {
+    if (mounted->value().is_null()) continue;
+    const auto made = client_.create(*mounted);
     if (!made.ok() && made.error().code != ErrorCode::already_exists) return made.error();
   }
   if (!task.name.empty()) plan.pod.set_label("tekton.dev/task", task.name);

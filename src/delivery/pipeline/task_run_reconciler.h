@@ -23,7 +23,7 @@ class TaskRunReconciler final : public kube::Reconciler {
   };
   Result<Task> find_task(const kube::Object& run) const;
   Result<Value> find_step_action(const kube::Object& run, const Value& reference) const;
-  Result<std::vector<Credential>> credentials_of(const kube::Object& run) const;
+  Result<Credentials> credentials_of(const kube::Object& run) const;
   Result<void> begin(kube::Object& run, const RunDefaults& defaults);
   Result<void> claim_workspaces(kube::Object& run);
   Result<kube::Requeue> follow(kube::Object& run);

@@ -27,8 +27,8 @@ const Value* find_named(const Value& list, std::string_view name) {
 // Everything that belongs to one plan while it is made.
 class Planner {
  public:
-  Planner(const kube::Object& run, const Value& spec, const std::string& task_name,
-          const std::vector<Credential>& credentials, const PodSettings& settings, const FindStepAction& find_action)
+  Planner(const kube::Object& run, const Value& spec, const std::string& task_name, const Credentials& credentials,
+          const PodSettings& settings, const FindStepAction& find_action)
       : run_(run),
         spec_(spec),
         task_name_(task_name),
@@ -51,6 +51,11 @@ class Planner {
       out.scripts = kube::Object::make(schema::kConfigMaps, run_.ns(), scripts_name());
       out.scripts.set_controller(run_);
       out.scripts.edit().set("data", scripts_);
+    }
+    if (const Value files = credential_data(credentials_); !files.is_null()) {
+      out.credentials = kube::Object::make(schema::kSecrets, run_.ns(), credentials_name());
+      out.credentials.set_controller(run_);
+      out.credentials.edit().set("data", files);
     }
     return out;
   }
@@ -94,6 +99,8 @@ class Planner {
 
   // Of this try: a script may hold $(context.task.retry-count).
   std::string scripts_name() const { return child_name(pod_name(run_), "-scripts"); }
+
+  std::string credentials_name() const { return child_name(pod_name(run_), "-credentials"); }
 
   static std::string mount_path(const Value& declared) {
     const std::string path = declared["mountPath"].str();
@@ -150,11 +157,12 @@ class Planner {
     const Value empty{{"emptyDir", Value::map()}};
     add_volume("tekton-results", "/tekton/results", empty);
     add_volume("tekton-steps", kStepsDirectory, empty);
-    add_volume("tekton-home", "/tekton/home", empty);
+    add_volume("tekton-home", kHome, empty);
     add_volume("tekton-workspace", "/workspace", empty);
-    for (const Credential& credential : credentials_)
-      add_volume("cred-" + sha256_hex(credential.secret).substr(0, 8), "/tekton/creds-secrets/" + credential.secret,
-                 Value{{"secret", Value{{"secretName", credential.secret}, {"defaultMode", 0444}}}});
+    for (const Credentials::Https& https : credentials_.https)
+      add_volume("cred-" + sha256_hex(https.secret).substr(0, 8), "/tekton/creds-secrets/" + https.secret,
+                 Value{{"secret", Value{{"secretName", https.secret}, {"defaultMode", 0444}}}});
+    add_credential_volumes(credentials_, credentials_name(), volumes_);
   }
 
   // git's settings by environment, which works whatever HOME is and leaves `git config --global` to the step.
@@ -170,9 +178,9 @@ class Planner {
     };
     if (!settings_.portal_url.empty()) config.emplace_back("url." + ours + "/.insteadOf", settings_.portal_url + "/");
     if (!trace.empty()) config.emplace_back("http." + ours + "/.extraHeader", "traceparent: " + trace.traceparent());
-    for (const Credential& credential : credentials_) {
-      const std::string files = "/tekton/creds-secrets/" + credential.secret + "/";
-      for (const std::string& url : credential.git_urls)
+    for (const Credentials::Https& https : credentials_.https) {
+      const std::string files = "/tekton/creds-secrets/" + https.secret + "/";
+      for (const std::string& url : https.urls)
         config.emplace_back("credential." + url + ".helper", "!f() { test \"$1\" = get && echo username=`cat " + files +
                                                                  "username` && echo password=`cat " + files +
                                                                  "password`; }; f");
@@ -187,9 +195,18 @@ class Planner {
 
   std::vector<std::pair<std::string, std::string>> environment(const TraceContext& trace) const {
     auto out = git_environment(trace);
-    out.emplace_back("HOME", "/tekton/home");
+    out.emplace_back("HOME", kHome);
+    // ssh looks into the home that /etc/passwd names, not into HOME.
+    if (!credentials_.ssh.empty()) out.emplace_back("GIT_SSH_COMMAND", "ssh -F " + std::string(kHome) + "/.ssh/config");
     if (!trace.empty()) out.emplace_back(kTraceparentVariable, trace.traceparent());
     return out;
+  }
+
+  // As far as the run says it; an image's own user is not looked up.
+  bool runs_as_root(const Value& step) const {
+    const Value& own = step["securityContext"]["runAsUser"];
+    const Value& of_pod = run_.spec()["podTemplate"]["securityContext"]["runAsUser"];
+    return (own.is_null() ? of_pod : own).as_int() == 0;
   }
 
   // Expressions without results of steps are decided here; the node decides the others, before the step.
@@ -224,10 +241,12 @@ class Planner {
     for (const Value& step : spec["steps"].items()) {
       const std::string name = step_container(step, index);
       const Value workspaces = workspaces_of(step);
-      ContainerParts parts{name, "script-" + std::to_string(index), mounts_, workspaces,
+      const Value merged = merge_step_template(step, spec["stepTemplate"]);
+      Value mounts = mounts_;
+      add_credential_mounts(credentials_, runs_as_root(merged), mounts);
+      ContainerParts parts{name, "script-" + std::to_string(index), mounts, workspaces,
                            environment(trace.empty() ? trace : trace.child("step " + name.substr(5)))};
-      out.push_back(TRY(make_step_container(merge_step_template(step, spec["stepTemplate"]), parts, scripts_)
-                            .in("step " + name.substr(5))));
+      out.push_back(TRY(make_step_container(merged, parts, scripts_).in("step " + name.substr(5))));
       if (step["onError"].as_string() == "continue") passed_over_.push_back(name);
       TRY(tell_when(name, step["when"]).in("step " + name.substr(5)));
       tell_streams(name, step);
@@ -318,7 +337,7 @@ class Planner {
   const kube::Object& run_;
   Value spec_;
   const std::string& task_name_;
-  const std::vector<Credential>& credentials_;
+  const Credentials& credentials_;
   const PodSettings& settings_;
   const FindStepAction& find_action_;
   Scope scope_;
@@ -359,25 +378,8 @@ Result<Value> workspace_volume(const Value& binding, std::string_view volume_nam
                  "secret, projected, csi");
 }
 
-Result<std::vector<Credential>> git_credentials(const std::vector<kube::Object>& secrets) {
-  std::vector<Credential> out;
-  for (const kube::Object& secret : secrets) {
-    Credential credential{secret.name(), secret["type"].str(), {}};
-    for (const auto& annotation : secret.metadata()["annotations"].entries()) {
-      if (std::string_view(annotation.key).starts_with("tekton.dev/git-"))
-        credential.git_urls.push_back(annotation.value.str());
-    }
-    if (credential.git_urls.empty()) continue;
-    if (credential.type != "kubernetes.io/basic-auth")
-      return invalid("secret " + credential.secret + ": git credentials of type " + credential.type +
-                     " are not supported (kubernetes.io/basic-auth is)");
-    out.push_back(std::move(credential));
-  }
-  return out;
-}
-
 Result<TaskPlan> plan_task(const kube::Object& task_run, const Value& task_spec, const std::string& task_name,
-                           const std::vector<Credential>& credentials, const PodSettings& settings,
+                           const Credentials& credentials, const PodSettings& settings,
                            const FindStepAction& find_action) {
   return Planner(task_run, task_spec, task_name, credentials, settings, find_action).make();
 }

@@ -9,6 +9,7 @@
 
 #include "cluster/kube/object.h"
 #include "core/base/result.h"
+#include "delivery/pipeline/credentials.h"
 #include "delivery/pipeline/step_action.h"
 
 namespace caisson::pipeline {
@@ -25,26 +26,16 @@ struct PodSettings {
   std::string portal_url;                // the same for people on the host; a step's git goes to git_url instead
 };
 
-// A Secret that the run's ServiceAccount names for git or a registry (annotations tekton.dev/git-0,
-// tekton.dev/docker-0).
-struct Credential {
-  std::string secret;
-  std::string type;  // "kubernetes.io/basic-auth"
-  std::vector<std::string> git_urls;
-};
-// Of the ServiceAccount's secrets, those annotated for git. Errors: invalid for types that are not supported
-// (ssh-auth).
-Result<std::vector<Credential>> git_credentials(const std::vector<kube::Object>& secrets);
-
 struct TaskPlan {
   Value spec;  // the task's spec with variables replaced: status.taskSpec
   kube::Object pod;
-  kube::Object scripts;  // ConfigMap, mounted at /tekton/scripts; null value when no step has a script
+  kube::Object scripts;      // ConfigMap, mounted at /tekton/scripts; null value when no step has a script
+  kube::Object credentials;  // Secret, of files of the steps' home; null value when there are none
 };
 
 // Errors: invalid, in words for the condition of the run; the code says nothing else.
 Result<TaskPlan> plan_task(const kube::Object& task_run, const Value& task_spec, const std::string& task_name,
-                           const std::vector<Credential>& credentials, const PodSettings& settings,
+                           const Credentials& credentials, const PodSettings& settings,
                            const FindStepAction& find_action);
 
 // What of a task's spec is not done here, by name. Errors: invalid.

@@ -96,24 +96,28 @@ bool is_one(std::string_view counts) {
 }  // namespace
 
 TEST_CASE("a request that an endpoint was given is counted until it ends, through a reload of nginx too") {
-  Nginx nginx = make_nginx();
-  nginx.host.run([&] {
-    REQUIRE(ensure_nginx(nginx.options).ok());
-    const MuteEndpoints endpoints;
-    nginx.post(make_ingress_table({ingress("shop.localhost", path("/"))}, endpoints.cluster().world()));
-    CHECK(under_way(nginx) == "00");
-    std::string answer;
-    std::thread asking([&] { answer = ask("127.0.0.1", 80, "shop.localhost", "/"); });
-    CHECK(becomes([&] { return is_one(under_way(nginx)); }));
-    nginx.options.http_port = 8081;
-    REQUIRE(ensure_nginx(nginx.options).ok());
-    REQUIRE(becomes([&] { return ask("127.0.0.1", 8081, "other.localhost", "/").starts_with("404"); }));
-    CHECK(is_one(under_way(nginx)));
-    endpoints.answer_one();
-    asking.join();
-    CHECK(answer == "done");
-    CHECK(becomes([&] { return under_way(nginx) == "00"; }));
-  });
+  // A rule that asks for nothing, and one that asks for something, go different ways.
+  for (const char* annotations : {"", "nginx.ingress.kubernetes.io/proxy-read-timeout: '30'"}) {
+    CAPTURE(annotations);
+    Nginx nginx = make_nginx();
+    nginx.host.run([&] {
+      REQUIRE(ensure_nginx(nginx.options).ok());
+      const MuteEndpoints endpoints;
+      nginx.post(make_ingress_table({ingress("shop.localhost", path("/"), annotations)}, endpoints.cluster().world()));
+      CHECK(under_way(nginx) == "00");
+      std::string answer;
+      std::thread asking([&] { answer = ask("127.0.0.1", 80, "shop.localhost", "/"); });
+      CHECK(becomes([&] { return is_one(under_way(nginx)); }));
+      nginx.options.http_port = 8081;
+      REQUIRE(ensure_nginx(nginx.options).ok());
+      REQUIRE(becomes([&] { return ask("127.0.0.1", 8081, "other.localhost", "/").starts_with("404"); }));
+      CHECK(is_one(under_way(nginx)));
+      endpoints.answer_one();
+      asking.join();
+      CHECK(answer == "done");
+      CHECK(becomes([&] { return under_way(nginx) == "00"; }));
+    });
+  }
 }
 
 TEST_CASE("what a worker that was killed had counted is forgotten") {
@@ -218,6 +222,7 @@ TEST_CASE("rewrite-target, TLS by name, the redirect to https and the body limit
       const auto id = fresh.find("X-Request-ID: ");
       REQUIRE(id != std::string::npos);
       CHECK(fresh.find_first_not_of("0123456789abcdef", id + 14) == id + 14 + 32);
+      CHECK(curl({url}).find(fresh.substr(id, 14 + 32)) == std::string::npos);  // another request, another id
     }
     const std::string redirect = curl({"http://safe.localhost/a?b"});
     CHECK(redirect.starts_with("HTTP/1.1 308"));

@@ -85,7 +85,8 @@ http {
 
   RESOLVER
   map $http_upgrade $caisson_connection { default upgrade; '' ''; }
-  map $http_x_request_id $caisson_request_id { default $http_x_request_id; '' $request_id; }
+  map $http_x_request_id $caisson_request_id { default $http_x_request_id; '' $caisson_new_id; }
+  map "$http_upgrade$http_transfer_encoding$http_content_length" $caisson_special { default 1; '' ''; '0' ''; }
   uninitialized_variable_warn off;
   upstream caisson_backend {
     server 0.0.0.1;
@@ -102,7 +103,17 @@ http {
     ssl_certificate_by_lua_block { caisson.certificate() }
     log_by_lua_block { caisson.finished() }
 
+    recursive_error_pages on;   # after 418, 502 and 504 have theirs still
     location / {
+      set_by_lua_block $caisson_plain { return caisson.plain() }
+      if ($caisson_plain = "") { return 418; }
+      error_page 418 = @routed;
+      proxy_pass http://caisson_backend;
+      proxy_set_header Host $http_host;
+      proxy_set_header Connection "";
+FORWARDED
+    }
+    location @routed {
       rewrite_by_lua_block { caisson.route("http") }
       proxy_pass http://caisson_backend;
       proxy_set_header Host $http_host;
@@ -161,6 +172,7 @@ GUARDS
       set $caisson_tried $caisson_tried;
       set $caisson_late $caisson_late;
       set $caisson_counted $caisson_counted;
+      set $caisson_new_id $caisson_new_id;
       content_by_lua_block { caisson.failed() }
     }
   }
@@ -195,11 +207,14 @@ constexpr std::string_view kGuardedProxy = R"(      proxy_pass $caisson_scheme:/
       proxy_ssl_server_name on;
       proxy_ssl_name $host;)";
 
-// What every location that passes HTTP requests on has in common.
-constexpr std::string_view kProxy = R"(      error_page 502 504 @failed;
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
+// What every location has that may pass an upgrade on.
+constexpr std::string_view kProxy = R"(      proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $caisson_connection;
+FORWARDED)";
+
+// What every location that passes HTTP requests on has in common.
+constexpr std::string_view kForwarded = R"(      error_page 502 504 @failed;
+      proxy_http_version 1.1;
       proxy_set_header X-Request-ID $caisson_request_id;
       proxy_set_header X-Real-IP $remote_addr;
       proxy_set_header X-Forwarded-For $remote_addr;
@@ -278,6 +293,7 @@ Result<std::string> write_files(const NginxOptions& options, const std::string& 
   text = replace_all(std::move(text), "GUARDED", std::string(kGuards) + "\n" + std::string(kGuardedProxy));
   text = replace_all(std::move(text), "GUARDS", kGuards);
   text = replace_all(std::move(text), "PROXY", kProxy);
+  text = replace_all(std::move(text), "FORWARDED", kForwarded);
   text = replace_all(std::move(text), "MODULES", modules);
   text = replace_all(std::move(text), "USER", user);
   text = replace_all(std::move(text), "RESOLVER", resolver());

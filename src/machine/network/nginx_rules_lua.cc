@@ -69,6 +69,17 @@ function M.has_guards(rule)
   return false
 end
 
+-- Whether a rule asks for more than the next endpoint in turn, or for a look at the request before it goes there. Its firewall, its limit
+-- of a body, and where it sends who comes without TLS, are looked at elsewhere.
+local in_turn = { kind = true, path = true, prefix = true, id = true, backend = true, body_max = true, has_guards = true, redirect = true,
+                  fallback = true }
+function M.needs_choice(rule)
+  for option in pairs(rule) do
+    if not in_turn[option] then return true end
+  end
+  return rule.has_guards
+end
+
 -- Gives a status, its title and why, when the request must not go on.
 function M.keep_out(rule)
   if rule.closed then return 503, "Closed", "This path is closed: " .. rule.closed .. "." end

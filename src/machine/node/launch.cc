@@ -97,6 +97,9 @@ Result<container::User> effective_user(const kube::Object& pod, const Value& con
   };
   for (const auto& group : pod.spec()["securityContext"]["supplementalGroups"].items()) add(group);
   add(pod.spec()["securityContext"]["fsGroup"]);
+  // As containerd has it: what a file denies its group it must deny a process of that group, too (CVE-2023-25173).
+  auto& groups = user.additional_gids;
+  if (std::find(groups.begin(), groups.end(), user.gid) == groups.end()) groups.insert(groups.begin(), user.gid);
   return user;
 }
 

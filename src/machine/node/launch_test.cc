@@ -71,7 +71,7 @@ TEST_CASE("users: numbers over the image's USER, groups, and the refusal to run 
                   *yaml::read("{securityContext: {runAsUser: 8}}"), image) == "8:6");
   const auto user = effective_user(plain, Value::map(), {1, 1, {}}, "1");
   REQUIRE(user.ok());
-  CHECK(user->additional_gids == std::vector<std::uint32_t>{7, 2000});
+  CHECK(user->additional_gids == std::vector<std::uint32_t>{1, 7, 2000});
   const auto root = effective_user(pod_from("{securityContext: {runAsNonRoot: true}}"), Value::map(), {}, "");
   REQUIRE_FALSE(root.ok());
   CHECK(root.error().message.find("container has runAsNonRoot and image will run as root") == 0);

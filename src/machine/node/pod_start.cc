@@ -195,7 +195,10 @@ Result<std::vector<container::Mount>> Pods::mounts(Pod& pod, const Value& contai
     container::Mount one{TRY(mount_source(volume->second, sub)), mount["mountPath"].str(), mount["readOnly"].as_bool()};
     const std::string_view propagation = mount["mountPropagation"].as_string();
     if (propagation == "HostToContainer") one.options.emplace_back("rslave");
-    if (propagation == "Bidirectional") one.options.emplace_back("rshared");
+    if (propagation == "Bidirectional") {
+      TRY(container::check_shared(one.source));
+      one.options.emplace_back("rshared");
+    }
     const std::string_view recursive = mount["recursiveReadOnly"].as_string();
     if (one.read_only && (recursive == "Enabled" || recursive == "IfPossible")) one.options.emplace_back("rro");
     if (pod.volume_images.contains(volume->first)) {

@@ -52,7 +52,7 @@ Result<void> command_build(const Global& global, const BuildFlags& flags) {
       platform::load_instance(global.data_dir);  // on the platform's own machine
   const platform::Ports ports = instance.ok() ? instance->settings.ports : platform::Ports{};
   build::BuildPlatform where;
-  where.login = docker_logins();
+  where.login = registry_logins(global);
   where.api_url = session.connection.server;
   where.ca_pem = session.connection.http.ca_pem;
   where.token = session.connection.token;

@@ -92,6 +92,23 @@ std::size_t leading_flags(const std::vector<std::string>& words) {
   return std::min(at, words.size());
 }
 
+// Helm's and kustomize's commands have their own readers: what stands in front of them, as in "--data-dir /x helm
+// list", goes behind in Helm's words. The data directory goes by the environment: default_data_dir().
+std::vector<std::string> helm_words(const std::vector<std::string>& front, const std::vector<std::string>& rest) {
+  std::vector<std::string> out(rest.begin() + 1, rest.end());
+  for (std::size_t i = 0; i < front.size(); ++i) {
+    const std::size_t equals = front[i].find('=');
+    const std::string name = front[i].substr(0, equals);
+    if (equals == std::string::npos && i + 1 == front.size()) break;  // without its value: the command says so
+    const std::string value = equals == std::string::npos ? front[++i] : front[i].substr(equals + 1);
+    if (name == "--data-dir")
+      ::setenv("CAISSON_DATA_DIR", value.c_str(), 1);
+    else
+      out.push_back((name == "--context" ? "--kube-context" : name == "-n" ? "--namespace" : name) + "=" + value);
+  }
+  return out;
+}
+
 // What to say of words that are no command: kubectl's text and status for whoever called this as kubectl.
 int refuse_words(std::string_view program, const std::vector<std::string>& words) {
   std::vector<SubCommand> family;  // of the first word
@@ -118,6 +135,27 @@ int refuse_words(std::string_view program, const std::vector<std::string>& words
   std::fprintf(stderr, "%s there is no command '%s'%s 'caisson --help' lists them\n", paint("error:", kRed).c_str(),
                words[0].c_str(), near.empty() ? ":" : ("; did you mean '" + near + "'?").c_str());
   return 2;
+}
+
+// "alert lss": what a command of which another must follow is followed by instead; "" when that is not what is wrong.
+std::string unknown_subcommand(const CLI::App& app) {
+  const CLI::App* last = &app;
+  std::vector<std::string> words;
+  for (auto parsed = app.get_subcommands(); !parsed.empty(); parsed = last->get_subcommands()) {
+    last = parsed.front();
+    words.push_back(last->get_name());
+  }
+  const auto all = last->get_subcommands([](const CLI::App*) { return true; });
+  const std::vector<std::string> rest = app.remaining(true);
+  if (words.empty() || all.empty() || rest.empty() || rest[0].starts_with('-')) return "";
+  std::vector<std::string> names, helps;
+  for (const CLI::App* one : all) {
+    names.push_back(one->get_name());
+    helps.push_back(one->get_description());
+  }
+  std::vector<SubCommand> family;
+  for (std::size_t i = 0; i < names.size(); ++i) family.push_back({names[i], helps[i]});
+  return which_command({join(words, " "), rest[0]}, family);
 }
 
 // Of a word that only begins commands ("top" of "top pods"), those commands, once for all their spellings.
@@ -214,14 +252,14 @@ int run_command_line(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   // Run in loops by people and tools, with kustomize's own rules for flags: the tree need not be built for it.
   const std::string program(path_base(argv[0]));
-  if (!words.empty() && words[0] == "kustomize") return kustomize_words(program, words);
-  if (!words.empty() && words[0] == "helm") {
-    const Result<void> result = command_helm({words.begin() + 1, words.end()});
+  const std::size_t flags = leading_flags(words);
+  const std::vector<std::string> front(words.begin(), words.begin() + flags), rest(words.begin() + flags, words.end());
+  if (!rest.empty() && rest[0] == "kustomize") return kustomize_words(program, rest);
+  if (!rest.empty() && rest[0] == "helm") {
+    const Result<void> result = command_helm(helm_words(front, rest));
     if (!result.ok()) std::fprintf(stderr, "Error: %s\n", result.error().message.c_str());
     return result.ok() ? 0 : 1;
   }
-  const std::size_t flags = leading_flags(words);
-  const std::vector<std::string> front(words.begin(), words.begin() + flags), rest(words.begin() + flags, words.end());
   if (is_logs_query(rest)) return finish(command_logs_query(rest, front));
   const kubectl::Command* command = attaches_to_cluster(program, rest) ? nullptr : kubectl::find_command(rest);
   if (command) return kubectl::run_command(*command, rest, front);
@@ -262,6 +300,10 @@ int run_command_line(int argc, char** argv) {
     std::fprintf(stderr, "%s %s\n", paint("error:", kRed).c_str(), conversion_error(tree.app, error.what()).c_str());
     return 2;
   } catch (const CLI::ParseError& error) {
+    if (const std::string text = unknown_subcommand(tree.app); !text.empty()) {
+      std::fprintf(stderr, "%s %s", paint("error:", kRed).c_str(), text.c_str());
+      return 2;
+    }
     const int code = tree.app.exit(error);
     return code == 0 ? 0 : 2;
   }

@@ -18,10 +18,10 @@ constexpr FlagSpec kGlobal[] = {
     {"repository-cache", text, 0, "folder with their indexes"},
     {"kube-apiserver", text, 0, "address of the API server"},
     {"kube-token", text, 0, "bearer token"},
-    {"kube-as-user", text, 0, "refused: name a kubeconfig of that user"},
-    {"kube-as-group", array, 0, "refused, as --kube-as-user"},
+    {"kube-as-user", text, 0, "user in whose name to ask"},
+    {"kube-as-group", array, 0, "a group of that user; may be repeated"},
     {"kube-ca-file", text, 0, "certificates that sign the API server's"},
-    {"kube-tls-server-name", text, 0, "refused: the name is the address's"},
+    {"kube-tls-server-name", text, 0, "name that the API server's certificate is to be of"},
     {"kube-insecure-skip-tls-verify", boolean, 0, "take any certificate of the API server"},
     {"burst-limit", text, 0, "taken for Helm's sake: requests are not held back"},
     {"qps", text, 0, "taken for Helm's sake: requests are not held back"},
@@ -55,8 +55,7 @@ constexpr FlagSpec kValues[] = {
     {"set-file", array, 0, "values that are the content of files: key=path"},
     {"set-literal", array, 0, "one value as it stands: key=value"},
 };
-constexpr FlagSpec kSkipSchema[] = {
-    {"skip-schema-validation", boolean, 0, "do not hold values to values.schema.json"}};
+constexpr FlagSpec kSkipSchema[] = {{"skip-schema-validation", boolean, 0, "do not hold values to values.schema.json"}};
 constexpr FlagSpec kKubeVersion[] = {{"kube-version", text, 0, "Kubernetes version that the chart sees"}};
 
 constexpr FlagSpec kTimeout[] = {{"timeout", text, 0, "how long to wait for one thing (5m)"}};
@@ -212,25 +211,26 @@ constexpr FlagSpec kWidth[] = {{"max-col-width", text, 0, "widest column; 0: any
 constexpr FlagSpec kRefresh[] = {{"skip-refresh", boolean, 0, "do not fetch indexes anew"}};
 
 using Group = std::span<const FlagSpec>;
-constexpr Group kOfTemplate[] = {kValues,      kTemplate,    kKubeVersion, kSource,     kLogin,    kVerify, kKeyring,
-                                 kDevel,       kSkipSchema,  kInstall,     kNew,        kWait,     kWaitForJobs,
-                                 kTimeout,     kNoHooks,     kForce,       kDescription, kHideNotes};
-constexpr Group kOfInstall[] = {kValues,  kNew,    kSource,      kLogin,   kVerify, kKeyring,     kDevel,     kSkipSchema,
-                                kInstall, kWait,   kWaitForJobs, kTimeout, kNoHooks, kForce,      kDescription,
-                                kHideNotes, kHideSecret, kOutput};
-constexpr Group kOfUpgrade[] = {kUpgrade, kValues,      kSource,     kLogin,   kVerify, kKeyring,     kDevel,
-                                kSkipSchema, kInstall,  kWait,       kWaitForJobs, kTimeout, kNoHooks, kForce,
-                                kDescription, kHideNotes, kHideSecret, kOutput, kHistoryMax, kCleanup};
-constexpr Group kOfDiff[] = {kValues,     kUpgrade, kSource,  kLogin, kVerify, kKeyring, kDevel,
-                             kSkipSchema, kInstall, kNoHooks};
-constexpr Group kOfRollback[] = {kDryRunAsked, kWait, kWaitForJobs, kTimeout, kNoHooks, kForce, kHistoryMax, kCleanup,
-                                 kRollback};
+constexpr Group kOfTemplate[] = {kValues,      kTemplate, kKubeVersion, kSource,  kLogin,       kVerify,
+                                 kKeyring,     kDevel,    kSkipSchema,  kInstall, kNew,         kWait,
+                                 kWaitForJobs, kTimeout,  kNoHooks,     kForce,   kDescription, kHideNotes};
+constexpr Group kOfInstall[] = {kValues,  kNew,        kSource,      kLogin,     kVerify,      kKeyring,
+                                kDevel,   kSkipSchema, kInstall,     kWait,      kWaitForJobs, kTimeout,
+                                kNoHooks, kForce,      kDescription, kHideNotes, kHideSecret,  kOutput};
+constexpr Group kOfUpgrade[] = {kUpgrade,     kValues,    kSource,     kLogin,       kVerify,     kKeyring, kDevel,
+                                kSkipSchema,  kInstall,   kWait,       kWaitForJobs, kTimeout,    kNoHooks, kForce,
+                                kDescription, kHideNotes, kHideSecret, kOutput,      kHistoryMax, kCleanup};
+constexpr Group kOfDiff[] = {kValues,  kUpgrade, kSource,     kLogin,   kVerify,
+                             kKeyring, kDevel,   kSkipSchema, kInstall, kNoHooks};
+constexpr Group kOfRollback[] = {kDryRunAsked, kWait,       kWaitForJobs, kTimeout, kNoHooks,
+                                 kForce,       kHistoryMax, kCleanup,     kRollback};
 constexpr Group kOfUninstall[] = {kUninstall, kDryRunAsked, kWait, kTimeout, kNoHooks, kDescription};
 constexpr Group kOfTest[] = {kTest, kTimeout, kHideNotes};
 constexpr Group kOfList[] = {kList, kOutput};
 constexpr Group kOfHistory[] = {kHistory, kOutput};
 constexpr Group kOfStatus[] = {kRevision, kStatus, kOutput};
 constexpr Group kOfGet[] = {kRevision};
+constexpr Group kOfGetAll[] = {kRevision, kGoTemplate};
 constexpr Group kOfGetMetadata[] = {kRevision, kOutput};
 constexpr Group kOfGetValues[] = {kAllValues, kRevision, kOutput};
 constexpr Group kOfVersion[] = {kVersion, kGoTemplate};
@@ -253,8 +253,8 @@ constexpr Group kOfVerify[] = {kKeyring};
 
 constexpr HelmCommand kCommands[] = {
     {"create", "", "NAME", "Write a new chart.", "caisson helm create web", kOfCreate, command_helm_create},
-    {"dependency build", "", "CHART", "Fill charts/ as Chart.lock says.",
-     "caisson helm dependency build ./web", kOfDependencies, command_helm_dependency},
+    {"dependency build", "", "CHART", "Fill charts/ as Chart.lock says.", "caisson helm dependency build ./web",
+     kOfDependencies, command_helm_dependency},
     {"dependency list", "ls", "CHART", "Show a chart's dependencies and whether charts/ has them.",
      "caisson helm dependency list ./web", kOfDependencyList, command_helm_dependency},
     {"dependency update", "up", "CHART", "Fill charts/ as Chart.yaml says, and write Chart.lock.",
@@ -262,7 +262,7 @@ constexpr HelmCommand kCommands[] = {
     {"diff upgrade", "", "[RELEASE] [CHART]", "Show what an upgrade would change.",
      "caisson helm diff upgrade web ./web -n shop -f values-stg.yaml", kOfDiff, command_helm_diff},
     {"get all", "", "RELEASE_NAME", "Show all that is kept of a release.", "caisson helm get all web -n shop",
-     kOfGet, command_helm_get},
+     kOfGetAll, command_helm_get},
     {"get hooks", "", "RELEASE_NAME", "Show a release's hooks.", "caisson helm get hooks web -n shop", kOfGet,
      command_helm_get},
     {"get manifest", "", "RELEASE_NAME", "Show a release's objects.",
@@ -290,7 +290,12 @@ constexpr HelmCommand kCommands[] = {
     {"registry login", "", "[host]", "Log in to a registry.",
      "caisson helm registry login localhost:5000 -u ann --password-stdin <token", kOfRegistryLogin,
      command_helm_registry},
-    {"registry logout", "", "[host]", "Forget a registry's login.", "caisson helm registry logout localhost:5000", {},
+    {"registry logout",
+     "",
+     "[host]",
+     "Forget a registry's login.",
+     "caisson helm registry logout localhost:5000",
+     {},
      command_helm_registry},
     {"repo add", "", "[NAME] [URL]", "Add a repository.",
      "caisson helm repo add ingress-nginx https://kubernetes.github.io/ingress-nginx", kOfRepoAdd, command_helm_repo},
@@ -298,7 +303,12 @@ constexpr HelmCommand kCommands[] = {
      "caisson helm repo index dist --url https://charts.example.com", kOfRepoIndex, command_helm_repo},
     {"repo list", "ls", "", "Show the repositories that were added.", "caisson helm repo list", kOfRepoList,
      command_helm_repo},
-    {"repo remove", "rm", "[REPO1 [REPO2 ...]]", "Remove repositories.", "caisson helm repo remove ingress-nginx", {},
+    {"repo remove",
+     "rm",
+     "[REPO1 [REPO2 ...]]",
+     "Remove repositories.",
+     "caisson helm repo remove ingress-nginx",
+     {},
      command_helm_repo},
     {"repo update", "up", "[REPO1 [REPO2 ...]]", "Fetch the indexes of repositories anew.", "caisson helm repo update",
      kOfRepoUpdate, command_helm_repo},
@@ -306,16 +316,15 @@ constexpr HelmCommand kCommands[] = {
      "caisson helm rollback web 3 -n shop --wait", kOfRollback, command_helm_rollback},
     {"search repo", "", "[keyword]", "Look for charts in the repositories that were added.",
      "caisson helm search repo ingress --versions", kOfSearch, command_helm_search},
-    {"show all", "", "[CHART]", "Show a chart's metadata, values, README and CRDs.",
-     "caisson helm show all ./web", kOfShow, command_helm_show},
-    {"show chart", "", "[CHART]", "Show a chart's metadata.", "caisson helm show chart oci://localhost:5000/shop/charts/web",
+    {"show all", "", "[CHART]", "Show a chart's metadata, values, README and CRDs.", "caisson helm show all ./web",
      kOfShow, command_helm_show},
-    {"show crds", "", "[CHART]", "Show a chart's CRDs.", "caisson helm show crds ./web", kOfShow,
-     command_helm_show},
+    {"show chart", "", "[CHART]", "Show a chart's metadata.",
+     "caisson helm show chart oci://localhost:5000/shop/charts/web", kOfShow, command_helm_show},
+    {"show crds", "", "[CHART]", "Show a chart's CRDs.", "caisson helm show crds ./web", kOfShow, command_helm_show},
     {"show readme", "", "[CHART]", "Show a chart's README.", "caisson helm show readme ./web", kOfShow,
      command_helm_show},
-    {"show values", "", "[CHART]", "Show a chart's values.",
-     "caisson helm show values ./web --jsonpath '{.image.tag}'", kOfShowValues, command_helm_show},
+    {"show values", "", "[CHART]", "Show a chart's values.", "caisson helm show values ./web --jsonpath '{.image.tag}'",
+     kOfShowValues, command_helm_show},
     {"status", "", "RELEASE_NAME", "Show how a release is.", "caisson helm status web -n shop --show-resources",
      kOfStatus, command_helm_status},
     {"template", "", "[NAME] [CHART]", "Print what a chart makes, without a cluster.",

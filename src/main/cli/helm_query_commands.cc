@@ -334,6 +334,8 @@ Result<void> command_helm_get(const Flags& flags) {
   if (what == "hooks") return write_all(STDOUT_FILENO, hooks_text(release));
   if (what == "notes") return write_all(STDOUT_FILENO, release.notes.empty() ? "" : "NOTES:\n" + release.notes + "\n");
   if (what == "metadata") return get_metadata(release, flags);
+  if (const std::string text = flags.text("template"); !text.empty())
+    return write_all(STDOUT_FILENO, TRY(release_by_template(release, text)));
   return get_all(release);
 }
 

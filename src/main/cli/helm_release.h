@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `caisson helm` commands that talk to a cluster or look at charts; the table of commands is helm_command_table.h.
 #pragma once
+#include "cluster/kube/impersonation.h"
 #include "core/base/result.h"
 #include "delivery/render/helm/actions.h"
 #include "main/cli/helm_common.h"
@@ -10,9 +11,12 @@ namespace caisson::cli {
 
 struct HelmSession {
   Session session;
+  kube::Impersonation as;
   const std::string& ns() const { return session.ns; }
+  // As Session::send, in the name of --kube-as-user.
+  Result<http::Response> get(const std::string& path, std::string_view accept = "application/json") const;
 };
-// By --kubeconfig and its like, and -n. Errors: bad_request for --kube-as-user, which is not there.
+// By --kubeconfig and its like, and -n. Errors: bad_request for --kube-as-group without --kube-as-user.
 Result<HelmSession> connect_helm(const Flags& flags);
 // --dry-run: the client's asks the cluster for no objects. Errors: bad_request for another word.
 enum class DryRun { none, client, server };
@@ -39,6 +43,8 @@ struct ReleaseView {
   std::vector<ResourceGroup> resources = {};
 };
 Result<void> print_release(const render::helm::Release& release, const ReleaseView& view);
+// `get all --template`: what a template of Go's own functions gives over .Release. Errors: the template's.
+Result<std::string> release_by_template(const render::helm::Release& release, const std::string& text);
 
 // helm_commands.cc
 Result<void> command_helm_template(const Flags& flags);

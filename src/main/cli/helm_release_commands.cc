@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "cluster/kube/status.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -124,7 +125,7 @@ Result<void> print_test_logs(const HelmSession& session, const Release& release)
   for (const ReleaseHook& hook : release.hooks) {
     if (!hook.hook.has_event("test") || hook.phase.empty()) continue;
     const std::string path = "/api/v1/namespaces/" + release.ns + "/pods/" + hook.hook.name + "/log";
-    const auto answer = TRY(session.session.send("GET", path).in("unable to get pod logs for " + hook.hook.name));
+    const auto answer = TRY(session.get(path).in("unable to get pod logs for " + hook.hook.name));
     TRY(write_all(STDOUT_FILENO, "POD LOGS: " + hook.hook.name + "\n" + answer.body + "\n"));
   }
   return {};
@@ -160,6 +161,20 @@ Result<void> run_install(Work& work, const NameAndChart& target, const Flags& fl
 
 }  // namespace
 
+namespace {
+
+// The address stays what it is, but its certificate is to be of `name`.
+Result<void> check_certificate_for(const std::string& name, kube::Connection& connection) {
+  const http::Url url = TRY(http::Url::parse(connection.server));
+  constexpr int kHttpsPort = 443;
+  connection.http.connect_host = url.host;
+  connection.http.connect_port = url.port == 0 ? kHttpsPort : url.port;
+  connection.server = url.scheme + "://" + name + ":" + std::to_string(connection.http.connect_port) + url.path;
+  return {};
+}
+
+}  // namespace
+
 Result<DryRun> dry_run_of(const Flags& flags) {
   const std::string mode = flags.has("dry-run") ? flags.text("dry-run") : "none";
   if (mode == "none" || mode == "false") return DryRun::none;
@@ -171,14 +186,16 @@ Result<DryRun> dry_run_of(const Flags& flags) {
 
 Result<HelmSession> connect_helm(const Flags& flags) {
   Global global;
+  global.data_dir = default_data_dir();
   global.kubeconfig = flags.text("kubeconfig");
   global.context = flags.text("kube-context");
   global.ns = flags.text("namespace");
-  for (const char* flag : {"kube-as-user", "kube-as-group", "kube-tls-server-name"}) {
-    if (flags.has(flag)) {
-      return Error{ErrorCode::bad_request,
-                   "--" + std::string(flag) + " is not supported: name a kubeconfig of that user with --kubeconfig"};
-    }
+  kube::Impersonation as{flags.text("kube-as-user"), flags.all("kube-as-group")};
+  if (as.user.empty() && !as.empty()) {
+    return Error{
+        ErrorCode::bad_request,
+        "Kubernetes cluster unreachable: invalid configuration: requesting groups without impersonating a user: "
+        "--kube-as-group needs --kube-as-user"};
   }
   Session session = TRY(connect(global).in("Kubernetes cluster unreachable"));
   kube::Connection& connection = session.connection;
@@ -189,12 +206,23 @@ Result<HelmSession> connect_helm(const Flags& flags) {
     connection.token = flags.text("kube-token");
     connection.http.certificate_pem = connection.http.key_pem = "";
   }
-  session.client = kube::make_http_client(connection);
-  return HelmSession{std::move(session)};
+  if (flags.has("kube-tls-server-name")) TRY(check_certificate_for(flags.text("kube-tls-server-name"), connection));
+  session.client = kube::make_http_client(connection, as);
+  return HelmSession{std::move(session), std::move(as)};
+}
+
+Result<http::Response> HelmSession::get(const std::string& path, std::string_view accept) const {
+  http::Request request = session.request("GET", path);
+  request.headers.set("Accept", accept);
+  as.add_to(request.headers);
+  const http::Client http(session.connection.http);
+  http::Response response = TRY(http.send(request));
+  if (response.status >= 400) return kube::error_from_response(response.status, response.body);
+  return response;
 }
 
 Result<void> use_cluster(const HelmSession& session, RenderOptions& options) {
-  const http::Response answer = TRY(session.session.send("GET", "/version").in("Kubernetes cluster unreachable"));
+  const http::Response answer = TRY(session.get("/version").in("Kubernetes cluster unreachable"));
   const Value version = TRY(json::parse(answer.body));
   options.capabilities.kube_version = {version["gitVersion"].str(), version["major"].str(), version["minor"].str()};
   kube::Client& client = *session.session.client;

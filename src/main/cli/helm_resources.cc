@@ -34,13 +34,13 @@ std::string selector_text(Value labels) {
 }
 
 struct Reader {
-  const Session& session;
+  const HelmSession& session;
   const std::string_view accept;
   const bool tables;
   std::vector<ResourceGroup> groups = {};
 
   Result<Value> read(const std::string& path) const {
-    const http::Response response = TRY(session.send("GET", path, accept));
+    const http::Response response = TRY(session.get(path, accept));
     return json::parse(response.body);
   }
 
@@ -118,7 +118,7 @@ std::string table_text(const Value& table, Value& columns) {
 
 Result<std::vector<ResourceGroup>> release_resources(const HelmSession& session, const Release& release, bool tables) {
   Cluster cluster(*session.session.client, nullptr, system_clock(), [](Duration) {});
-  Reader reader{session.session, tables ? kTables : std::string_view("application/json"), tables};
+  Reader reader{session, tables ? kTables : std::string_view("application/json"), tables};
   std::vector<std::string> selectors;
   for (const ClusterObject& one : TRY(cluster.build(release.manifest, release.ns))) {
     auto live = reader.read(one.resource.path(one.object.ns(), one.object.name()));

@@ -67,15 +67,16 @@ Result<content::Digest> fetch(registry::RegistryClient& client, const content::R
 
 }  // namespace
 
-Result<void> command_image_list(const ImageFlags& flags) {
-  registry::RegistryClient client = make_registry_client();
+Result<void> command_image_list(const Global& global, const ImageFlags& flags) {
+  registry::RegistryClient client = make_registry_client(global);
+  const std::string target = flags.target.empty() ? TRY(own_registry(global)) : flags.target;
   // "host" alone would be a repository's name: a repository stands behind the first slash.
-  const std::size_t slash = flags.target.find('/');
+  const std::size_t slash = target.find('/');
   content::Reference reference;
-  reference.registry = flags.target.substr(0, slash);
+  reference.registry = target.substr(0, slash);
   std::vector<std::string> repositories;
-  if (slash != std::string::npos && slash + 1 < flags.target.size())
-    repositories = {flags.target.substr(slash + 1)};
+  if (slash != std::string::npos && slash + 1 < target.size())
+    repositories = {target.substr(slash + 1)};
   else
     repositories = TRY(client.repositories(reference));
   std::vector<std::vector<std::string>> rows;
@@ -96,8 +97,8 @@ Result<void> command_image_list(const ImageFlags& flags) {
   return {};
 }
 
-Result<void> command_image_inspect(const ImageFlags& flags) {
-  registry::RegistryClient client = make_registry_client();
+Result<void> command_image_inspect(const Global& global, const ImageFlags& flags) {
+  registry::RegistryClient client = make_registry_client(global);
   const content::Reference reference = TRY(parse_image(flags.target));
   const Manifest found = TRY(find_manifest(client, reference));
   const content::ByteSource source = TRY(client.open_blob(reference, found.manifest.config.digest));
@@ -122,8 +123,8 @@ Result<void> command_image_inspect(const ImageFlags& flags) {
   return {};
 }
 
-Result<void> command_image_save(const ImageFlags& flags) {
-  registry::RegistryClient client = make_registry_client();
+Result<void> command_image_save(const Global& global, const ImageFlags& flags) {
+  registry::RegistryClient client = make_registry_client(global);
   const content::Reference reference = TRY(parse_image(flags.target));
   // Beside the archive: the temporary directory may be small.
   const TempDir dir = TRY(TempDir::make("caisson-image", path_dir(flags.file)));
@@ -134,8 +135,8 @@ Result<void> command_image_save(const ImageFlags& flags) {
   return {};
 }
 
-Result<void> command_image_push(const ImageFlags& flags) {
-  registry::RegistryClient client = make_registry_client();
+Result<void> command_image_push(const Global& global, const ImageFlags& flags) {
+  registry::RegistryClient client = make_registry_client(global);
   const content::Reference reference = TRY(parse_image(flags.target));
   const TempDir dir = TRY(TempDir::make("caisson-image", path_dir(flags.file)));
   content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
@@ -149,8 +150,9 @@ Result<void> command_image_push(const ImageFlags& flags) {
   return {};
 }
 
-Result<void> command_image_load(const ImageFlags& flags) {
-  registry::RegistryClient client = make_registry_client();
+Result<void> command_image_load(const Global& global, const ImageFlags& flags) {
+  const std::string host = flags.target.empty() ? TRY(own_registry(global)) : flags.target;
+  registry::RegistryClient client = make_registry_client(global);
   const TempDir dir = TRY(TempDir::make("caisson-image", path_dir(flags.file)));
   content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
   for (const content::ArchivedImage& image : TRY(content::load_archive(flags.file, blobs))) {
@@ -161,7 +163,7 @@ Result<void> command_image_load(const ImageFlags& flags) {
     if (reference.registry == "docker.io" && reference.repository.starts_with("library/") &&
         image.name.find("library/") == std::string::npos)
       reference.repository.erase(0, std::string_view("library/").size());
-    reference.registry = flags.target;
+    reference.registry = host;
     TRY(client.push(reference, image.digest, blobs, nullptr));
     std::printf("%s/%s:%s@%s\n", reference.registry.c_str(), reference.repository.c_str(), reference.tag.c_str(),
                 image.digest.str().c_str());
@@ -169,8 +171,8 @@ Result<void> command_image_load(const ImageFlags& flags) {
   return {};
 }
 
-Result<void> command_image_remove(const ImageFlags& flags) {
-  registry::RegistryClient client = make_registry_client();
+Result<void> command_image_remove(const Global& global, const ImageFlags& flags) {
+  registry::RegistryClient client = make_registry_client(global);
   const content::Reference reference = TRY(parse_image(flags.target));
   return client.remove(reference);
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/result.h"
+#include "main/cli/session.h"
 
 namespace caisson::cli {
 
@@ -12,12 +13,13 @@ struct ImageFlags {
   std::string target, file;
   std::string format;  // of `ls`: "json", or a table
 };
-Result<void> command_image_list(const ImageFlags& flags);
-Result<void> command_image_inspect(const ImageFlags& flags);
-Result<void> command_image_save(const ImageFlags& flags);
-Result<void> command_image_push(const ImageFlags& flags);
-Result<void> command_image_load(const ImageFlags& flags);
-Result<void> command_image_remove(const ImageFlags& flags);
+// Without a target, `ls` and `load` mean the registry of the platform on this machine.
+Result<void> command_image_list(const Global& global, const ImageFlags& flags);
+Result<void> command_image_inspect(const Global& global, const ImageFlags& flags);
+Result<void> command_image_save(const Global& global, const ImageFlags& flags);
+Result<void> command_image_push(const Global& global, const ImageFlags& flags);
+Result<void> command_image_load(const Global& global, const ImageFlags& flags);
+Result<void> command_image_remove(const Global& global, const ImageFlags& flags);
 // image_bootstrap.cc: a stand-in for a base image as an archive; without a name, the names there are. Errors: forbidden
 // without root, which owners and device files of a root need.
 Result<void> command_image_bootstrap(const ImageFlags& flags);

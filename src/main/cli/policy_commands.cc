@@ -30,7 +30,7 @@ std::unique_ptr<policy::ImageSource> registry_of(const PolicyArguments& argument
   if (!arguments.registry) return nullptr;
   policy::RegistryImagesOptions options;
   options.names.port = 0;  // a command asks the registry that the name says, its own, too
-  options.login = docker_logins();
+  options.login = registry_logins(arguments.global);
   return policy::make_registry_images(std::move(options));
 }
 

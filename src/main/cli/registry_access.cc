@@ -9,6 +9,7 @@
 #include "core/base/process.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "main/platform/instance.h"
 
 namespace caisson::cli {
 namespace {
@@ -58,6 +59,14 @@ std::optional<registry::Login> find_login(const Value& config, const std::string
   return std::nullopt;
 }
 
+// The platform's, by any of the names that this machine has for it.
+bool is_own_registry(const Global& global, std::string_view host) {
+  const Result<platform::Instance> instance = platform::load_instance(global.data_dir);
+  if (!instance.ok()) return false;
+  const std::string port = ":" + std::to_string(instance->settings.ports.registry);
+  return host == "localhost" + port || host == "127.0.0.1" + port || host == instance->settings.listen + port;
+}
+
 class RemoteLayers final : public content::LayerSource {
  public:
   RemoteLayers(registry::RegistryClient& client, const content::Reference& reference)
@@ -97,14 +106,30 @@ Result<content::Reference> parse_image(const std::string& text) {
   return content::parse_reference(text, none);
 }
 
-std::function<std::optional<registry::Login>(std::string_view host)> docker_logins() {
-  return [config = read_docker_config()](std::string_view host) { return find_login(config, std::string(host)); };
+std::function<std::optional<registry::Login>(std::string_view host)> registry_logins(const Global& global) {
+  return [global, config = read_docker_config()](std::string_view host) -> std::optional<registry::Login> {
+    if (std::optional<registry::Login> login = find_login(config, std::string(host))) return login;
+    if (!is_own_registry(global, host)) return std::nullopt;
+    const Result<Session> session = connect(global);
+    if (!session.ok() || session->connection.token.empty()) return std::nullopt;
+    return registry::Login{"admin", SecretBytes(session->connection.token)};
+  };
 }
 
-registry::RegistryClient make_registry_client() {
+registry::RegistryClient make_registry_client(const Global& global) {
   registry::ClientOptions options;
-  options.login = docker_logins();
+  options.login = registry_logins(global);
   return registry::RegistryClient(std::move(options));
+}
+
+Result<int> at_registry(Result<int> result) {
+  if (result.ok() || result.error().code != ErrorCode::unauthorized) return result;
+  return Error{ErrorCode::unauthorized, result.error().message + " ('caisson login' or 'docker login' brings one)"};
+}
+
+Result<std::string> own_registry(const Global& global) {
+  const platform::Instance instance = TRY(platform::load_instance(global.data_dir));
+  return "localhost:" + std::to_string(instance.settings.ports.registry);
 }
 
 std::unique_ptr<content::LayerSource> make_remote_layers(registry::RegistryClient& client,

@@ -36,9 +36,9 @@ Result<scan::ImageScan> scan_stored(const content::BlobStore& blobs, content::La
 }
 
 // Manifest and configuration come; layers only when their findings are not known yet.
-Result<Scanned> scan_remote(const std::string& name) {
+Result<Scanned> scan_remote(const Global& global, const std::string& name) {
   const content::Reference reference = TRY(parse_image(name));
-  registry::RegistryClient client = make_registry_client();
+  registry::RegistryClient client = make_registry_client(global);
   const TempDir dir = TRY(TempDir::make("caisson-scan"));
   content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
   registry::FetchedManifest manifest = TRY(client.manifest(reference));
@@ -72,8 +72,8 @@ Result<Scanned> scan_archive(const std::string& path) {
   return Scanned{std::move(artifact), scan.inventory, parse_time(scan.created).value_or(Time{})};
 }
 
-Result<Scanned> look(const ScanFlags& flags) {
-  if (flags.what == "image") return flags.input.empty() ? scan_remote(flags.target) : scan_archive(flags.input);
+Result<Scanned> look(const Global& global, const ScanFlags& flags) {
+  if (flags.what == "image") return flags.input.empty() ? scan_remote(global, flags.target) : scan_archive(flags.input);
   if (flags.what == "sbom") {
     const std::string text = TRY(read_file(flags.target, 256u << 20));
     const Value document = TRY(json::parse(text).in(flags.target));
@@ -131,11 +131,11 @@ std::string pretty(const Value& value) {
 
 }  // namespace
 
-Result<int> command_scan(const ScanFlags& flags) {
+Result<int> command_scan(const Global& global, const ScanFlags& flags) {
   const std::vector<scan::Severity> severities = TRY(parse_severities(flags.severity));
   const bool is_report = flags.format == "table" || flags.format == "json" || flags.format == "sarif";
   if (!is_report) TRY(scan::parse_sbom_format(flags.format).in("--format: table, json, sarif, or a bill of materials"));
-  Scanned scanned = TRY(look(flags));
+  Scanned scanned = TRY(look(global, flags));
   if (flags.no_secrets) scanned.inventory.secrets.clear();
   if (!is_report) {
     const scan::SbomFormat format = TRY(scan::parse_sbom_format(flags.format));
@@ -169,12 +169,12 @@ Result<void> command_scan_import(const std::string& path, const std::string& dat
   return {};
 }
 
-Result<void> command_scan_push(const std::string& path, const std::string& to) {
+Result<void> command_scan_push(const Global& global, const std::string& path, const std::string& to) {
   const content::Reference reference = TRY(parse_image(to));
   const TempDir dir = TRY(TempDir::make("caisson-advisories"));
   content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
   const content::Digest digest = TRY(scan::make_bundle(path, blobs));
-  registry::RegistryClient client = make_registry_client();
+  registry::RegistryClient client = make_registry_client(global);
   TRY(client.push(reference, digest, blobs, nullptr));
   std::printf("%s@%s\n", to.c_str(), digest.str().c_str());
   return {};

@@ -16,11 +16,11 @@ struct ScanFlags {
   bool ignore_unfixed = false, no_secrets = false;
 };
 // Gives 0, or `exit_code` when something is found that --severity names. Errors: what kept it from looking.
-Result<int> command_scan(const ScanFlags& flags);
+Result<int> command_scan(const Global& global, const ScanFlags& flags);
 
 Result<void> command_scan_import(const std::string& path, const std::string& database);
 // Sends a file or folder of advisories to the registry: `to` is "HOST/caisson-system/advisories:latest".
-Result<void> command_scan_push(const std::string& path, const std::string& to);
+Result<void> command_scan_push(const Global& global, const std::string& path, const std::string& to);
 Result<void> command_scan_status(const std::string& database);
 
 }  // namespace caisson::cli

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "observe/metrics/api/query_api.h"
+#include "observe/metrics/api/parameters.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::cli {

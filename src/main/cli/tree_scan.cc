@@ -2,6 +2,7 @@
 // scan
 #include <CLI/CLI.hpp>
 
+#include "main/cli/registry_access.h"
 #include "main/cli/scan_commands.h"
 #include "main/cli/tree.h"
 
@@ -31,7 +32,7 @@ void add_scan_commands(Tree& t) {
   auto* scan = add(t, t.app, "scan", "find known vulnerabilities and secrets",
                    "caisson scan image localhost:5000/shop/web:1.0", nullptr);
   scan->require_subcommand(1);
-  const auto run = [&t] { return command_scan(t.scan); };
+  const auto run = [&t] { return at_registry(command_scan(t.global, t.scan)); };
   auto* image = add(t, *scan, "image", "an image of a registry, or of a file",
                     "caisson scan image nginx:1.27 --severity HIGH,CRITICAL", run);
   image->add_option("image", t.scan.target, "as in nginx:1.27");
@@ -51,7 +52,7 @@ void add_scan_commands(Tree& t) {
   import->add_option("path", t.scan.target, "file or folder")->required();
   auto* push = add(t, *db, "push", "send advisories to a platform, which looks at its images and pods at once",
                    "caisson scan db push examples/advisories localhost:5000/caisson-system/advisories:latest",
-                   [&t] { return done(command_scan_push(t.scan.target, t.text)); });
+                   [&t] { return at_registry(done(command_scan_push(t.global, t.scan.target, t.text))); });
   push->add_option("path", t.scan.target, "file or folder")->required();
   push->add_option("to", t.text, "where its registry keeps them")->required();
   auto* status = add(t, *db, "status", "say what there is", "caisson scan db status",

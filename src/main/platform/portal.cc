@@ -13,18 +13,20 @@ void answer(const http::ExchangePtr& exchange, int status, std::string_view type
   exchange->respond({status, {{"Content-Type", std::string(type)}}, std::move(body)});
 }
 
-std::string front_page() {
-  return "<!doctype html><meta charset=utf-8><title>Caisson</title><style>body{font:16px/1.6 system-ui,\"Noto Sans "
-         "KR\",sans-serif;"
-         "max-width:40rem;margin:4rem auto;padding:0 1rem;color:#22282b}code{background:#eee;padding:.1em "
-         ".35em;border-radius:4px}</style>"
-         "<h1>Caisson " +
-         std::string(kVersion) +
-         "</h1><p>git, webhooks and health are served here. "
-         "Push with <code>git push http://localhost:PORT/ORGANISATION/REPOSITORY.git main</code>; "
-         "see what runs with <code>caisson status</code>.</p>"
-         "<p lang=ko>git, 웹훅, 상태 확인을 제공합니다. 실행 중인 것은 <code>caisson status</code>로 볼 수 "
-         "있습니다.</p>";
+// How this browser reached the portal is how its git will: `host` is the request's, as in "localhost:8080".
+std::string front_page(std::string_view host) {
+  const bool plain = !host.empty() && host.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789.-:[]") == std::string_view::npos;
+  const std::string push =
+      "<code>git push http://" + std::string(plain ? host : "localhost") + "/ORGANISATION/REPOSITORY.git main</code>";
+  return "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">"
+         "<title>Caisson</title><style>body{font:16px/1.6 system-ui,\"Noto Sans KR\",sans-serif;max-width:44rem;"
+         "margin:4rem auto;padding:0 1rem;color:#22282b}code{background:#eee;padding:.1em .35em;border-radius:4px;"
+         "overflow-wrap:anywhere}</style><h1>Caisson " +
+         std::string(kVersion) + "</h1><p>Git, webhooks and health are served here. Push with " + push +
+         "; see what runs with <code>caisson status</code>.</p><p lang=ko>Git, 웹훅, 상태 확인을 제공합니다. " + push +
+         "으로 푸시하고, 실행 중인 것은 <code>caisson status</code>로 볼 수 있습니다.</p>";
 }
 
 // The verb on images.caisson.dev that an action needs.
@@ -111,7 +113,7 @@ http::Handler make_portal(git::GitServer& git, http::Handler hooks, http::Handle
     else if (path == "/healthz" || path == "/readyz")
       answer(exchange, 200, "text/plain", "ok");
     else if (path == "/")
-      answer(exchange, 200, "text/html; charset=utf-8", front_page());
+      answer(exchange, 200, "text/html; charset=utf-8", front_page(exchange->headers.get("Host")));
     else
       answer(exchange, 404, "text/plain; charset=utf-8",
              "nothing is here; git repositories are at /ORGANISATION/REPOSITORY.git\n");

@@ -135,6 +135,11 @@ groups:
       summary: 'File system {{ $labels.mountpoint }} of node {{ $labels.node }} has {{ $value | humanizePercentage }} left.'
 - name: caisson.monitoring
   rules:
+  - alert: Watchdog
+    expr: vector(1)
+    labels: {severity: none}
+    annotations:
+      summary: 'Always fires: who is told so regularly, and is told no more, knows that metrics, rules or notices stand still.'
   - alert: TargetDown
     expr: up == 0
     for: 10m

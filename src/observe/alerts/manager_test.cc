@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "core/document/json.h"
 #include "observe/alerts/api.h"
 #include "observe/alerts/server.h"
@@ -73,6 +75,30 @@ TEST_CASE("alerts of a group are told together after the wait, again only when t
   CHECK(deliver(manager, kStart + 4 * kMinute).at(0).notification.alerts.size() == 3);
   CHECK(deliver(manager, kStart + 30 * kMinute).empty());
   CHECK(deliver(manager, kStart + 70 * kMinute).size() == 1);
+}
+
+TEST_CASE("a dead man's switch is told at every interval as long as its alert comes, and then that it is over") {
+  Manager manager(parse_config(R"(
+route:
+  receiver: chat
+  routes: [{matchers: ['alertname="Watchdog"'], receiver: heartbeat, group_wait: 0s, group_interval: 1m, repeat_interval: 1m}]
+receivers:
+- {name: chat}
+- {name: heartbeat, webhook_configs: [{url: 'http://heartbeat.example/'}]}
+)")
+                      .value());
+  for (int minute = 0; minute < 60; ++minute) {
+    const std::int64_t now = kStart + minute * kMinute;
+    manager.receive({alert("Watchdog", {{"severity", "none"}}, now + 4 * kMinute)}, now);
+    const auto told = deliver(manager, now);
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].notification.firing());
+  }
+  int fired = 0, ended = 0;
+  for (int minute = 60; minute < 120; ++minute)
+    for (const Due& due : deliver(manager, kStart + minute * kMinute)) ++(due.notification.firing() ? fired : ended);
+  CHECK(fired <= 3);
+  CHECK(ended == 1);
 }
 
 TEST_CASE("the end is told once, and only to who heard of the beginning") {
@@ -337,7 +363,10 @@ TEST_CASE("time intervals know weekdays, the end of the month and zones") {
 }
 
 TEST_CASE("the default rules can be read") {
-  CHECK(default_rules().value().size() == 6);
+  const auto groups = default_rules().value();
+  CHECK(groups.size() == 6);
+  const auto& rules = groups.back().rules;
+  CHECK(std::any_of(rules.begin(), rules.end(), [](const auto& rule) { return rule.alert == "Watchdog"; }));
 }
 
 }  // namespace caisson::alerts

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observe/metrics/server.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <thread>
 
 #include "core/base/log.h"
 #include "core/document/yaml.h"
 #include "observe/metrics/api/federate.h"
+#include "observe/metrics/api/parameters.h"
 #include "observe/metrics/api/query_api.h"
+#include "observe/metrics/api/response.h"
 #include "observe/metrics/api/state_api.h"
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/promql/parser.h"
@@ -182,25 +185,21 @@ struct Server::Impl {
     return joined(out.take(), remotes->read());
   }
 
-  http::Response remove(const http::Query& parameters) {
-    std::int64_t start = INT64_MIN, end = INT64_MAX;
-    for (const auto& [name, into] : {std::pair("start", &start), std::pair("end", &end)})
-      if (const auto text = http::query_get(parameters, name); !text.empty()) {
-        const auto t = parse_api_time(text);
-        if (!t.ok()) return error_response(t.error());
-        *into = *t;
-      }
-    std::size_t selectors = 0;
-    for (const auto& [name, value] : parameters) {
+  Result<void> remove(const Parameters& parameters) {
+    if (parameters.get("match[]").empty()) return Error{ErrorCode::bad_request, "no match[] parameter provided"};
+    const std::int64_t start = TRY(parameters.time("start", INT64_MIN)), end = TRY(parameters.time("end", INT64_MAX));
+    for (const auto& [name, value] : parameters.all()) {
       if (name != "match[]") continue;
-      ++selectors;
       const auto matchers = promql::parse_selector(value);
-      if (!matchers.ok()) return error_response(matchers.error());
-      const auto removed = storage->remove(*matchers, start, end);
-      if (!removed.ok()) return error_response(removed.error());
+      if (!matchers.ok()) return bad_parameter("match[]", matchers.error().message);
+      TRY(storage->remove(*matchers, start, end));
     }
-    if (selectors == 0) return error_response({ErrorCode::bad_request, "no match[] parameter provided"});
-    return {204, {}, ""};
+    return {};
+  }
+
+  http::Response remove_series(const http::Query& parameters) {
+    const auto removed = remove(Parameters(parameters));
+    return removed.ok() ? http::Response{204, {}, ""} : error_response(removed.error());
   }
 
   // What is wrong with the configuration now, as the notifications that upstream's pages show.
@@ -277,7 +276,23 @@ std::vector<GroupView> Server::rule_groups(std::string_view language) const {
   return groups;
 }
 
+namespace {
+
+// Whether upstream has this method of this path: POST where parameters may be long, and at the administration.
+bool has_method(std::string_view method, std::string_view path) {
+  if (path.starts_with("/api/v1/admin/")) return method == "POST" || method == "PUT";
+  if (method == "GET" || method == "HEAD") return true;
+  constexpr std::string_view kLong[] = {"query",       "query_range", "query_exemplars", "format_query",
+                                        "parse_query", "labels",      "series"};
+  constexpr std::string_view kPrefix = "/api/v1/";
+  return method == "POST" && path.starts_with(kPrefix) &&
+         std::find(std::begin(kLong), std::end(kLong), path.substr(kPrefix.size())) != std::end(kLong);
+}
+
+}  // namespace
+
 http::Response Server::answer(std::string_view method, std::string_view path, const http::Query& parameters) {
+  if (!has_method(method, path)) return {405, {{"Content-Type", "text/plain; charset=utf-8"}}, "Method Not Allowed\n"};
   if (path == "/-/healthy" || path == "/-/ready")
     return {200, {{"Content-Type", "text/plain"}}, "Prometheus Server is Ready.\n"};
   if (path == "/metrics") {
@@ -288,11 +303,7 @@ http::Response Server::answer(std::string_view method, std::string_view path, co
             write_text(joined(process.take(), impl_->own_state()))};
   }
   if (path == "/federate") return federate(*impl_->storage, to_ms(impl_->clock.now()), parameters);
-  if (path == "/api/v1/admin/tsdb/delete_series") {
-    if (method != "POST" && method != "PUT")
-      return error_response({ErrorCode::bad_request, "delete_series wants POST"});
-    return impl_->remove(parameters);
-  }
+  if (path == "/api/v1/admin/tsdb/delete_series") return impl_->remove_series(parameters);
   if (path == "/api/v1/admin/tsdb/clean_tombstones") return {204, {}, ""};  // deletions take effect at once
   if (path == "/api/v1/parse_query") return answer_parse_query(parameters);
   if (path == "/api/v1/notifications") return data_response(impl_->notifications());

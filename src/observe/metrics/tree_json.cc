@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observe/metrics/tree_json.h"
 
-#include "observe/metrics/api/state_api.h"
+#include "observe/metrics/api/response.h"
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/promql/parser.h"
 

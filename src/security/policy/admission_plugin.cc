@@ -9,6 +9,7 @@
 #include "core/document/yaml.h"
 #include "security/policy/cleanup_policy.h"
 #include "security/policy/client_lookups.h"
+#include "security/policy/schema_validation.h"
 
 namespace caisson::policy {
 namespace {
@@ -46,6 +47,7 @@ Result<void> compiles(const Value& object) {
       if (rule.check.check == Check::manifests)
         return Error{ErrorCode::invalid, "spec.rules: rule " + rule.name +
                                              ": validate.manifests: signatures of manifests are not verified here"};
+    TRY(check_fields(policy));
   }
   if (is_cleanup_policy(object)) TRY(compile_cleanup_policy(object));
   if (!CelPolicy::is_one(object)) return {};

@@ -110,6 +110,87 @@ spec:
   CHECK(refused.error().message.find("rule signed: validate.manifests") != std::string::npos);
 }
 
+TEST_CASE("a patch with a field that its kind lacks is refused with its rule, unless schemaValidation is off") {
+  PolicedServer s;
+  const auto policy = [](const std::string& kinds, const std::string& patch) {
+    return "{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: p}, spec: {rules: [{name: r, match: "
+           "{any: [{resources: {kinds: [" +
+           kinds + "]}}]}, mutate: {patchStrategicMerge: " + patch + "}}]}}";
+  };
+  const auto refused = s.make(policy("Pod", "{spec: {containers: [{(name): '*', imag: x}]}}"));
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message.find("rule r: mutate.patchStrategicMerge: Pod has no field spec.containers[0].imag") !=
+        std::string::npos);
+  CHECK(!s.make(policy("apps/v1/Deployment", "{spec: {tier: x}}")).ok());
+  const auto loop = "{spec: {containers: [{(name): '{{ element.name }}', nothing: 1}]}}";
+  CHECK(!s.make("{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: p}, spec: {rules: [{name: r, match: "
+                "{any: [{resources: {kinds: [Pod]}}]}, mutate: {foreach: [{list: request.object.spec.containers, "
+                "patchStrategicMerge: " +
+                std::string(loop) + "}]}}]}}")
+             .ok());
+  const auto made = s.make(
+      policy("Pod", "{metadata: {annotations: {+(a): b}}, spec: {$patch: merge, +(nodeSelector): {'{{ a }}': b}}}"));
+  CHECK_MESSAGE(made.ok(), apiserver::failure(made));
+  const auto unasked = s.make(
+      "{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: q}, spec: "
+      "{schemaValidation: false, rules: [{name: r, match: {any: [{resources: {kinds: [Pod]}}]}, "
+      "mutate: {patchStrategicMerge: {spec: {nothing: x}}}}]}}");
+  CHECK_MESSAGE(unasked.ok(), apiserver::failure(unasked));
+}
+
+TEST_CASE("failureActionOverrides of policy and rule count in the namespaces that they name") {
+  PolicedServer s;
+  s.server.make_namespace("dev");
+  s.add_policy(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: require-team}
+spec:
+  validationFailureAction: Audit
+  validationFailureActionOverrides: [{action: Enforce, namespaces: ["sh*"]}]
+  rules:
+  - name: check-team
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    validate: {message: "label team is needed", pattern: {metadata: {labels: {team: "?*"}}}}
+  - name: check-name
+    match: {any: [{resources: {kinds: [Secret]}}]}
+    validate:
+      failureAction: Enforce
+      failureActionOverrides: [{action: Audit, namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: dev}}}]
+      message: "label team is needed"
+      pattern: {metadata: {labels: {team: "?*"}}}
+)yaml");
+  CHECK(!s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}").ok());
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: dev}}").ok());
+  CHECK(!s.make("{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: shop}}").ok());
+  CHECK(s.make("{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: dev}}").ok());
+}
+
+TEST_CASE("a rule sees what a GlobalContextEntry names, as it is now") {
+  PolicedServer s;
+  s.server.create(R"yaml({apiVersion: kyverno.io/v2alpha1, kind: GlobalContextEntry, metadata: {name: maps},
+    spec: {kubernetesResource: {version: v1, resource: configmaps, namespace: shop},
+      projections: [{name: names, jmesPath: "[].metadata.name"}]}})yaml");
+  s.add_policy(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: known-maps}
+spec:
+  rules:
+  - name: known
+    match: {any: [{resources: {kinds: [Secret]}}]}
+    context: [{name: known, globalReference: {name: maps, jmesPath: names}}]
+    validate:
+      failureAction: Enforce
+      message: "there is no ConfigMap of that name"
+      deny: {conditions: {all: [{key: "{{ request.object.metadata.name }}", operator: AnyNotIn, value: "{{ known }}"}]}}
+)yaml");
+  CHECK(!s.make("{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: shop}}").ok());
+  REQUIRE(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}").ok());
+  const auto made = s.make("{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: shop}}");
+  CHECK_MESSAGE(made.ok(), apiserver::failure(made));
+}
+
 TEST_CASE("mutation comes before validation, so that what a policy adds is there") {
   PolicedServer s;
   s.add_policy(kNeedsLabel);

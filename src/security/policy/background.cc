@@ -6,6 +6,7 @@
 
 #include "core/base/log.h"
 #include "security/policy/client_lookups.h"
+#include "security/policy/downstream.h"
 #include "security/policy/policy_output.h"
 
 namespace caisson::policy {
@@ -44,7 +45,8 @@ class Scanner final : public kube::Reconciler {
         clock_(clock),
         options_(std::move(options)),
         engine_({.clock = &clock}),
-        lookups_(make_client_lookups(client, options_.images)) {}
+        lookups_(make_client_lookups(client, options_.images)),
+        downstream_(client) {}
 
   std::string_view name() const override { return "policy"; }
 
@@ -52,16 +54,26 @@ class Scanner final : public kube::Reconciler {
     const auto snapshot = options_.policies->snapshot();
     std::map<std::string, Report> reports;  // by namespace/name
     std::size_t seen = 0;
-    for (const schema::Resource& resource : TRY(client_.resources())) {
+    downstream_.scan_begins();
+    const auto resources = TRY(client_.resources());
+    for (const schema::Resource& resource : resources) {
       const Speaking policies = speaking_of(*snapshot, resource);
       if (policies.rules.empty() && policies.cel.empty()) continue;
       const auto list = client_.list(resource, {});
-      if (!list.ok()) continue;  // a kind that can't be listed has no objects to scan
+      if (!list.ok()) {  // a kind that can't be listed has no objects to scan
+        downstream_.missed();
+        continue;
+      }
       for (const kube::Object& object : list->items) {
-        if (++seen > options_.objects_max) break;
+        if (++seen > options_.objects_max) {
+          downstream_.missed();
+          break;
+        }
+        if (!object.deleting()) downstream_.saw(object);
         scan(*snapshot, policies, resource, object, reports);
       }
     }
+    downstream_.scan_ended(*snapshot, resources);
     TRY(write_reports(*snapshot, reports));
     return kube::Requeue::after(options_.interval);
   }
@@ -295,6 +307,7 @@ class Scanner final : public kube::Reconciler {
   BackgroundOptions options_;
   Engine engine_;
   std::unique_ptr<Lookups> lookups_;
+  Downstream downstream_;
 };
 
 }  // namespace

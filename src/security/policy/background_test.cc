@@ -185,6 +185,80 @@ TEST_CASE("policies in CEL are scanned, too, and their exceptions hold") {
   CHECK(s.becomes([&] { return failures() == 0; }));
 }
 
+TEST_CASE("what a rule generates is made for what was there, follows its source, and is put right") {
+  WatchedServer s;
+  REQUIRE(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: source, namespace: shop, labels: {give: 'yes'}}, "
+                 "data: {a: one}}")
+              .ok());
+  s.server.make_namespace("team");
+  s.start();
+  const std::string policy = R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: NAME}
+spec:
+  rules:
+  - name: copy
+    match: {any: [{resources: {kinds: [Namespace], names: [team]}}]}
+    generate: {generateExisting: EXISTING, synchronize: true, namespace: "{{ request.object.metadata.name }}",
+      cloneList: {namespace: shop, kinds: [v1/ConfigMap], selector: {matchLabels: {give: 'yes'}}}}
+)yaml";
+  const auto named = [&](const std::string& name, const std::string& existing) {
+    std::string text = policy;
+    text.replace(text.find("NAME"), 4, name);
+    return text.replace(text.find("EXISTING"), 8, existing);
+  };
+  const schema::Resource kind{"", "v1", "ConfigMap", "configmaps", true};
+  const auto copy = [&] {
+    const auto got = s.server.admin->get(kind, {"team", "source"});
+    return got.ok() ? got->value()["data"]["a"].str() : "";
+  };
+  s.server.clock.advance(std::chrono::minutes(1));  // the namespace is older than the policy
+  s.add_policy(named("later", "false"));
+  s.server.clock.advance(std::chrono::minutes(2));
+  s.idle();
+  CHECK(copy() == "");
+  s.add_policy(named("existing", "true"));
+  CHECK(s.becomes([&] { return copy() == "one"; }));
+  REQUIRE(s.server.admin
+              ->update(apiserver::object("{apiVersion: v1, kind: ConfigMap, metadata: {name: source, namespace: shop, "
+                                         "labels: {give: 'yes'}}, data: {a: two}}"))
+              .ok());
+  CHECK(s.becomes([&] { return copy() == "two"; }));
+  REQUIRE(s.server.admin->remove(kind, {"team", "source"}).ok());
+  CHECK(s.becomes([&] { return copy() == "two"; }));
+}
+
+TEST_CASE("what a rule keeps in step goes with its trigger, and what the policy says with the policy") {
+  WatchedServer s;
+  const std::string_view trigger = "{apiVersion: v1, kind: ConfigMap, metadata: {name: trigger, namespace: shop}}";
+  REQUIRE(s.make(trigger).ok());
+  s.start();
+  const auto policy = [](const std::string& name, const std::string& more) {
+    return "{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: " + name +
+           "}, spec: {rules: [{name: make, match: {any: [{resources: {kinds: [ConfigMap], names: [trigger]}}]}, "
+           "generate: {generateExisting: true, " +
+           more + "apiVersion: v1, kind: Secret, name: of-" + name +
+           ", namespace: '{{ request.object.metadata.namespace }}', data: {stringData: {a: b}}}}]}}";
+  };
+  s.add_policy(policy("kept", "synchronize: true, "));
+  s.add_policy(policy("orphan", "synchronize: true, orphanDownstreamOnPolicyDelete: true, "));
+  s.add_policy(policy("loose", ""));
+  const schema::Resource secrets{"", "v1", "Secret", "secrets", true}, maps{"", "v1", "ConfigMap", "configmaps", true};
+  const auto is_there = [&](const std::string& name) { return s.server.admin->get(secrets, {"shop", name}).ok(); };
+  CHECK(s.becomes([&] { return is_there("of-kept") && is_there("of-orphan") && is_there("of-loose"); }));
+  REQUIRE(s.server.admin->remove(maps, {"shop", "trigger"}).ok());
+  CHECK(s.becomes([&] { return !is_there("of-kept") && !is_there("of-orphan"); }));
+  CHECK(is_there("of-loose"));
+  REQUIRE(s.make(trigger).ok());
+  CHECK(s.becomes([&] { return is_there("of-kept") && is_there("of-orphan"); }));
+  const schema::Resource policies{"kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", false};
+  for (const char* name : {"kept", "orphan", "loose"}) REQUIRE(s.server.admin->remove(policies, {"", name}).ok());
+  CHECK(s.becomes([&] { return !is_there("of-kept"); }));
+  CHECK(is_there("of-orphan"));
+  CHECK(is_there("of-loose"));
+}
+
 TEST_CASE("a policy that somebody deletes leaves a word of it") {
   WatchedServer s;
   s.start();

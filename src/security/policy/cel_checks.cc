@@ -32,10 +32,11 @@ bool reads_name(const CelChecks& checks, std::string_view name) {
          });
 }
 
-std::string message_of(const CelValidation& validation, const CelScope& scope) {
+std::string message_of(const CelValidation& validation, const CelScope& scope, bool tells_errors) {
   if (validation.message_expression) {
     const auto text = scope.evaluate(*validation.message_expression);
     if (text.ok() && text->is(cel::Kind::string)) return std::string(text->as_string());
+    if (!text.ok() && tells_errors) return "failed to evaluate message expression: " + text.error().message;
   }
   if (!validation.message.empty()) return validation.message;
   return "failed expression: " + validation.expression.text();
@@ -75,9 +76,10 @@ CelOutcome evaluate_match_conditions(const CelChecks& checks, const CelScope& sc
     if (!holds.ok())
       failed_condition = holds.error().message;
     else if (!*holds)
-      return {CelVerdict::not_matched, "match conditions not met"};
+      return {CelVerdict::not_matched, "match conditions not met", ""};
   }
-  if (!failed_condition.empty()) return {CelVerdict::error, "failed to evaluate match conditions: " + failed_condition};
+  if (!failed_condition.empty())
+    return {CelVerdict::error, "failed to evaluate match conditions: " + failed_condition, ""};
   return {};
 }
 
@@ -87,8 +89,8 @@ CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input) {
   if (matched.verdict != CelVerdict::pass) return matched;
   for (const CelValidation& validation : checks.validations) {
     const auto holds = scope.holds(validation.expression);
-    if (!holds.ok()) return {CelVerdict::error, holds.error().message};
-    if (!*holds) return {CelVerdict::fail, message_of(validation, scope)};
+    if (!holds.ok()) return {CelVerdict::error, holds.error().message, validation.expression.text()};
+    if (!*holds) return {CelVerdict::fail, message_of(validation, scope, checks.tells_message_errors), ""};
   }
   return {};
 }

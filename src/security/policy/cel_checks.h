@@ -23,6 +23,8 @@ struct CelChecks {
   std::vector<CelValidation> validations;
   bool reads_request = false, reads_namespace = false;  // whether any of them sees `request`, `namespaceObject`
   bool asks_world = false;                              // or what only a lookup can tell
+  bool tells_message_errors =
+      false;  // where a messageExpression fails, as Kyverno's own kinds do; else `message` stands
 };
 // `conditions`: [{name, expression}]; `variables`: the same; `validations`: [{expression, message, messageExpression}].
 // Errors: invalid, which names the expression.
@@ -32,6 +34,7 @@ enum class CelVerdict { pass, fail, error, not_matched };
 struct CelOutcome {
   CelVerdict verdict = CelVerdict::pass;
   std::string message;
+  std::string expression;  // the validation that could not be evaluated
 };
 CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input);
 // The first half of it: whether the match conditions hold (pass), or why not.

@@ -9,6 +9,7 @@
 #include "security/policy/cel_images.h"
 #include "security/policy/cel_match.h"
 #include "security/policy/cel_mutate.h"
+#include "security/policy/cel_template.h"
 
 namespace caisson::policy {
 namespace {
@@ -34,16 +35,18 @@ std::optional<CelForm> form_of(const Value& object) {
 // A policy as written, or said of the controllers that make Pods.
 struct Variant {
   Value constraints;
+  std::string_view template_at;  // it is asked about the Pod made from there; empty: about the object
   CelChecks checks;
   std::vector<CelMutation> mutations;
   std::vector<cel::Program> generators;
 };
 
-Result<Variant> compile_variant(const Value& spec, CelForm form) {
+Result<Variant> compile_variant(const Value& spec, CelForm form, bool of_kyverno) {
   Variant variant;
   variant.constraints = spec["matchConstraints"];
   const Value& conditions = form == CelForm::deleting ? spec["conditions"] : spec["matchConditions"];
   variant.checks = TRY(compile_checks(conditions, spec["variables"], spec["validations"]));
+  variant.checks.tells_message_errors = of_kyverno;
   variant.mutations = TRY(compile_mutations(spec["mutations"]));
   for (const Value& generator : spec["generate"].items()) {
     auto program = cel_environment().compile(generator["expression"].as_string());
@@ -114,8 +117,13 @@ constexpr std::array<Controller, 6> kControllers = {{{"apps", "daemonsets"},
                                                      {"batch", "jobs"},
                                                      {"batch", "cronjobs"}}};
 
-std::vector<Value> controller_specs(const Value& spec) {
-  std::vector<Value> out;
+// What a policy on Pods says of those that make them. A mutation is of a Pod, and is made to one: its text stays.
+struct ControllerSpec {
+  Value spec;
+  std::string_view template_at;
+};
+std::vector<ControllerSpec> controller_specs(const Value& spec, CelForm form) {
+  std::vector<ControllerSpec> out;
   if (!only_pods(spec["matchConstraints"])) return out;
   const Value* chosen = spec["autogen"]["podControllers"].find("controllers");
   const auto is_chosen = [&](std::string_view plural) {
@@ -135,11 +143,21 @@ std::vector<Value> controller_specs(const Value& spec) {
     if (rules.empty()) continue;
     Value constraints = spec["matchConstraints"];
     constraints.set("resourceRules", rules);
-    Value other = moved_expressions(spec, cron ? "spec.jobTemplate.spec.template" : "spec.template");
+    const std::string_view at = cron ? kCronTemplate : kTemplate;
+    const bool mutates = form == CelForm::mutating;
+    Value other = mutates ? spec : moved_expressions(spec, std::string(at));
     other.set("matchConstraints", constraints);
-    out.push_back(std::move(other));
+    out.push_back({std::move(other), mutates ? at : ""});
   }
   return out;
+}
+
+// What the expressions of the variant look at.
+CelInput seen_by(const Variant& variant, CelInput input) {
+  if (variant.template_at.empty()) return input;
+  input.object = pod_of_template(input.object, variant.template_at);
+  input.old_object = pod_of_template(input.old_object, variant.template_at);
+  return input;
 }
 
 std::string plural_of(const Value& request) {
@@ -245,7 +263,7 @@ RuleResponse CelPolicy::Impl::run(const Variant& variant, CelInput input, Value&
     auto result = apply_mutations(variant.mutations, variant.checks.variables, input);
     if (!result.ok()) return respond(Status::error, result.error().message);
     patched = std::move(result).value();
-    return respond(Status::pass, patched == input.object ? "nothing to change" : "mutated");
+    return respond(Status::pass, "success");
   }
   RuleResponse response = respond(Status::pass, "success");
   if (form == CelForm::generating) {
@@ -279,10 +297,16 @@ Result<CelPolicy> CelPolicy::compile(const Value& object) {
   impl->denies =
       (of_kyverno && actions.empty()) || std::any_of(actions.items().begin(), actions.items().end(),
                                                      [](const Value& action) { return action.as_string() == "Deny"; });
-  impl->variants.push_back(TRY(compile_variant(spec, *form).in(impl->name)));
-  if (of_kyverno && (*form == CelForm::validating || *form == CelForm::image_validating))
-    for (const Value& other : controller_specs(spec))
-      impl->variants.push_back(TRY(compile_variant(other, *form).in(impl->name)));
+  impl->variants.push_back(TRY(compile_variant(spec, *form, of_kyverno).in(impl->name)));
+  const bool is_autogen =
+      *form == CelForm::validating || *form == CelForm::image_validating || *form == CelForm::mutating;
+  if (of_kyverno && is_autogen) {
+    for (const ControllerSpec& other : controller_specs(spec, *form)) {
+      Variant variant = TRY(compile_variant(other.spec, *form, of_kyverno).in(impl->name));
+      variant.template_at = other.template_at;
+      impl->variants.push_back(std::move(variant));
+    }
+  }
   if (*form == CelForm::image_validating) impl->images = TRY(ImagePolicy::compile(spec).in(impl->name));
   return CelPolicy(std::move(impl));
 }
@@ -346,7 +370,13 @@ std::optional<RuleResponse> CelPolicy::evaluate(const Request& request, const Va
   const Variant* variant = impl_->variant_for(request, input);
   if (variant == nullptr) return {};
   if (auto response = impl_->exempted(input)) return response;
-  return impl_->run(*variant, input, patched);
+  if (variant->template_at.empty()) return impl_->run(*variant, input, patched);
+  const CelInput of_pod = seen_by(*variant, input);
+  if (of_pod.object.is_null()) return {};
+  Value pod;
+  RuleResponse response = impl_->run(*variant, of_pod, pod);
+  if (response.status == Status::pass) patched = with_template(input.object, variant->template_at, pod);
+  return response;
 }
 
 std::vector<CelStep> CelPolicy::trace(const Request& request, const Value& namespace_object,
@@ -356,7 +386,8 @@ std::vector<CelStep> CelPolicy::trace(const Request& request, const Value& names
   const Variant* variant = impl_->variant_for(request, input);
   if (variant == nullptr) return out;
   const CelChecks& checks = variant->checks;
-  const CelScope scope(input, checks.variables);
+  const CelInput seen = seen_by(*variant, input);
+  const CelScope scope(seen, checks.variables);
   const auto add = [&](std::string what, const cel::Program& program) {
     const auto value = scope.evaluate(program);
     out.push_back({std::move(what), program.text(), value.ok() ? value->debug_string() : "",

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kExpressionsMax = 20'000;
 constexpr int kLoadDepthMax = 50;
+constexpr std::size_t kFoundMax = 16;
 
 class NoLookups final : public Lookups {
   Result<std::optional<Value>> config_map(const std::string&, const std::string&) const override { return nothing(); }
@@ -33,6 +34,14 @@ class NoLookups final : public Lookups {
   }
   static std::optional<Value> nothing() { return std::nullopt; }
 };
+
+std::string shown(const Value& value) {
+  return value.is_string() ? value.str() : json::write(value);
+}
+// Of a variable: there is nothing that its path leads to.
+std::string unapplied(const Value& path) {
+  return "failed to apply jmespath " + path.str() + " to variable <nil>";
+}
 
 }  // namespace
 
@@ -80,7 +89,18 @@ std::vector<std::string> dotted_names(std::string_view path) {
   return names;
 }
 
+const Value* Context::FoundOnce::find(std::string_view text) const {
+  for (const auto& [expression, value] : kept_)
+    if (expression.text() == text) return &value;
+  return nullptr;
+}
+
+void Context::FoundOnce::keep(const jmespath::Expression& expression, const Value& value) {
+  if (kept_.size() < kFoundMax) kept_.emplace_back(expression, value);
+}
+
 void Context::set_path(std::string_view dotted, Value value) {
+  found_.clear();
   const auto names = dotted_names(dotted);
   Value* at = &root_;
   for (std::size_t i = 0; i + 1 < names.size(); ++i) {
@@ -92,6 +112,7 @@ void Context::set_path(std::string_view dotted, Value value) {
 }
 
 void Context::defer(const Value& entries) {
+  found_.clear();
   for (const Value& entry : entries.items()) pending_.push_back(entry);
 }
 
@@ -103,7 +124,7 @@ void Context::defer_images(const Value& object, const Value& extractors) {
 void Context::load_images() {
   if (images_of_.is_null()) return;
   Value images = images_of(std::exchange(images_of_, Value()), image_extractors_);
-  if (!images.is_null()) root_.set("images", std::move(images));
+  if (!images.is_null()) set("images", std::move(images));
 }
 
 Result<Value> Context::query(std::string_view text) {
@@ -115,6 +136,7 @@ Result<Value> Context::query(std::string_view text) {
 }
 
 Result<Value> Context::query(const jmespath::Expression& expression) {
+  if (const Value* known = found_.find(expression.text())) return *known;
   for (const std::string& name : expression.roots()) {
     if (name == "images") load_images();
     if (!pending_.empty()) TRY(load(name));
@@ -123,7 +145,8 @@ Result<Value> Context::query(const jmespath::Expression& expression) {
   if (!found.ok()) return std::move(found).error().in("JMESPath query failed");
   if (found->missing_key)
     return Error{ErrorCode::not_found, "JMESPath query failed: Unknown key \"" + *found->missing_key + "\" in path"};
-  return found->value;
+  if (expression.calls_nothing()) found_.keep(expression, found->value);
+  return std::move(found).value().value;
 }
 
 Result<void> Context::load(std::string_view name) {
@@ -144,13 +167,16 @@ Result<void> Context::load(std::string_view name) {
 }
 
 Result<void> Context::load_entry(const Value& entry) {
-  auto value = TRY(value_of(entry).in("failed to load context entry " + entry["name"].str()));
-  if (value) root_.set(entry["name"].as_string(), std::move(*value));
+  auto found = value_of(entry);
+  if (!found.ok() && !entry.contains("variable"))  // whose own words tell which one failed
+    return std::move(found).error().in("failed to load context entry " + entry["name"].str());
+  auto value = TRY(std::move(found));
+  if (value) set(entry["name"].as_string(), std::move(*value));
   return {};
 }
 
 Result<std::optional<Value>> Context::value_of(const Value& entry) {
-  if (entry.contains("variable")) return variable(entry["variable"]);
+  if (entry.contains("variable")) return variable(entry);
   if (entry.contains("configMap")) {
     const Value source = TRY(substitute(entry["configMap"], *this));
     const std::string ns = source["namespace"].as_string().empty() ? "default" : source["namespace"].str();
@@ -176,7 +202,8 @@ Result<std::optional<Value>> Context::value_of(const Value& entry) {
 }
 
 // jmesPath over what was found; `default` when that fails or is null.
-Result<std::optional<Value>> Context::narrowed(Result<std::optional<Value>> found, const Value& source) {
+Result<std::optional<Value>> Context::narrowed(Result<std::optional<Value>> found, const Value& source,
+                                               bool must_be_there) {
   const auto otherwise = [&]() -> Result<std::optional<Value>> {
     Value value = TRY(substitute(source["default"], *this));
     return std::optional<Value>(std::move(value));
@@ -190,11 +217,14 @@ Result<std::optional<Value>> Context::narrowed(Result<std::optional<Value>> foun
   if (!value.ok() || value->missing_key || value->value.is_null()) {
     if (has_default) return otherwise();
     if (!value.ok()) return value.error();
+    if (must_be_there && value->missing_key)
+      return Error{ErrorCode::not_found, unapplied(path) + ": Unknown key \"" + *value->missing_key + "\" in path"};
   }
   return std::optional<Value>(value->value);
 }
 
-Result<std::optional<Value>> Context::variable(const Value& entry) {
+Result<std::optional<Value>> Context::variable(const Value& named) {
+  const Value& entry = named["variable"];
   const bool has_default = entry.contains("default") && !entry["default"].is_null();
   const auto otherwise = [&]() -> Result<std::optional<Value>> {
     Value value = TRY(substitute(entry["default"], *this));
@@ -202,16 +232,19 @@ Result<std::optional<Value>> Context::variable(const Value& entry) {
   };
   if (entry.contains("value")) {
     auto value = substitute(entry["value"], *this);
-    if (!value.ok()) return has_default ? otherwise() : Result<std::optional<Value>>(std::move(value).error());
+    if (!value.ok() && has_default) return otherwise();
+    if (!value.ok())
+      return std::move(value).error().in("failed to substitute variables in context entry " + named["name"].str() +
+                                         " " + shown(entry["value"]));
     if (entry["jmesPath"].as_string().empty()) return std::optional<Value>(*value);
-    return narrowed(std::optional<Value>(*value), entry);
+    return narrowed(std::optional<Value>(*value), entry, true);
   }
   const Value path = TRY(substitute(entry["jmesPath"], *this));
   if (path.as_string().empty()) return has_default ? otherwise() : std::optional<Value>(Value());
   auto value = query(path.as_string());
   if (!value.ok() || value->is_null()) {
     if (has_default) return otherwise();
-    if (!value.ok()) return std::move(value).error();
+    if (!value.ok()) return std::move(value).error().in(unapplied(path));
   }
   return std::optional<Value>(*value);
 }

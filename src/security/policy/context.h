@@ -69,7 +69,10 @@ class Context {
       : expressions_(&expressions), environment_(&environment), lookups_(&lookups), root_(std::move(root)) {}
 
   const Value& root() const { return root_; }
-  void set(std::string_view name, Value value) { root_.set(name, std::move(value)); }
+  void set(std::string_view name, Value value) {
+    found_.clear();
+    root_.set(name, std::move(value));
+  }
   // "request.object.spec" and the like: members are made on the way.
   void set_path(std::string_view dotted, Value value);
   void defer(const Value& entries);                                 // a rule's `context` list
@@ -90,13 +93,36 @@ class Context {
   Result<void> load(std::string_view name);
   Result<void> load_entry(const Value& entry);
   Result<std::optional<Value>> value_of(const Value& entry);
-  Result<std::optional<Value>> variable(const Value& variable);
-  Result<std::optional<Value>> narrowed(Result<std::optional<Value>> found, const Value& source);
+  Result<std::optional<Value>> variable(const Value& entry);
+  Result<std::optional<Value>> narrowed(Result<std::optional<Value>> found, const Value& source,
+                                        bool must_be_there = false);
+
+  // What expressions found in `root_`: rules of many policies ask the same of a request. A copy is made to be changed,
+  // and begins without.
+  class FoundOnce {
+   public:
+    FoundOnce() = default;
+    FoundOnce(const FoundOnce&) noexcept {}
+    FoundOnce(FoundOnce&&) noexcept = default;
+    FoundOnce& operator=(const FoundOnce&) noexcept {
+      clear();
+      return *this;
+    }
+    FoundOnce& operator=(FoundOnce&&) noexcept = default;
+    ~FoundOnce() = default;
+    const Value* find(std::string_view text) const;
+    void keep(const jmespath::Expression& expression, const Value& value);
+    void clear() { kept_.clear(); }
+
+   private:
+    std::vector<std::pair<jmespath::Expression, Value>> kept_;
+  };
 
   const Expressions* expressions_;
   const jmespath::Environment* environment_;
   const Lookups* lookups_;
   Value root_;
+  FoundOnce found_;
   std::vector<Value> pending_;          // entries not loaded yet, in order
   Value images_of_, image_extractors_;  // what `images` are made from; null: they are there, or there are none
   int depth_ = 0;

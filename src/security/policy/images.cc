@@ -10,10 +10,11 @@
 namespace caisson::policy {
 namespace {
 
-Value image_value(std::string_view text) {
+Value image_value(std::string_view text, std::string_view pointer) {
   const auto image = jmespath::parse_image_name(text);
   if (!image.ok()) return {};
   Value out = Value::map();
+  if (!pointer.empty()) out.set("jsonPointer", pointer);
   if (!image->registry.empty()) out.set("registry", image->registry);
   out.set("name", image->name).set("path", image->path);
   if (!image->tag.empty()) out.set("tag", image->tag);
@@ -21,8 +22,9 @@ Value image_value(std::string_view text) {
   return out.set("reference", image->str()).set("referenceWithTag", image->with_tag());
 }
 
-void add(Value& out, std::string_view list, std::string_view key, std::string_view text) {
-  const Value image = image_value(text);
+// `pointer`: where the image is written (RFC 6901).
+void add(Value& out, std::string_view list, std::string_view key, std::string_view text, std::string_view pointer) {
+  const Value image = image_value(text, pointer);
   if (!image.is_null()) out.edit(list).set(key, image);
 }
 
@@ -73,13 +75,25 @@ struct Extractor {
   std::string key_of(const Value& found, const std::string& index) const {
     return key.empty() ? (index.empty() ? "custom" : index) : found[key].str();
   }
+  // Of the image that was found by `index`, which says what the stars met.
+  std::string pointer(const std::string& index) const {
+    const auto met = split(std::string_view(index), '/');
+    std::size_t stars = 0;
+    std::string out;
+    for (const std::string_view part : path) {
+      const bool is_star = part == "*" && stars < met.size();
+      out += "/" + std::string(is_star ? met[stars++] : part);
+    }
+    return out + "/" + std::string(value);
+  }
 };
 
 void extract(Value& out, const Value& object, const Value& given) {
   const Extractor extractor(given);
   walk(object, extractor.path, "", [&](const Value& found, const std::string& index) {
     const Value& image = found[extractor.value];
-    if (image.is_string()) add(out, extractor.name, extractor.key_of(found, index), image.as_string());
+    if (image.is_string())
+      add(out, extractor.name, extractor.key_of(found, index), image.as_string(), extractor.pointer(index));
   });
 }
 
@@ -134,10 +148,15 @@ Value images_of(const Value& object, const Value& extractors) {
     return out;
   }
   const PodParts pod = pod_parts(object);
-  for (const char* list : {"initContainers", "containers", "ephemeralContainers"})
-    for (const Value& container : pod.spec[list].items())
-      if (!container["image"].as_string().empty())
-        add(out, list, container["name"].as_string(), container["image"].as_string());
+  std::string spec;
+  for (const std::string_view part : pod_path(object["kind"].as_string())) spec += "/" + std::string(part);
+  for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
+    const auto containers = pod.spec[list].items();
+    for (std::size_t i = 0; i < containers.size(); ++i)
+      if (const std::string_view image = containers[i]["image"].as_string(); !image.empty())
+        add(out, list, containers[i]["name"].as_string(), image,
+            spec + "/" + list + "/" + std::to_string(i) + "/image");
+  }
   return out;
 }
 

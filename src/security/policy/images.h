@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The images of a resource, as the variable `images` has them: {containers: {NAME: {registry, name, path, tag, digest,
-// reference, referenceWithTag}}, …}. Follows Kyverno 1.19, pkg/utils/api/image.go. Pure; any thread.
+// The images of a resource, as the variable `images` has them: {containers: {NAME: {jsonPointer, registry, name, path,
+// tag, digest, reference, referenceWithTag}}, …}. Follows Kyverno 1.19, pkg/utils/api/image.go. Pure; any thread.
 #pragma once
 #include <string>
 #include <string_view>

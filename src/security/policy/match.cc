@@ -119,7 +119,8 @@ KindSelector KindSelector::parse(std::string_view text) {
     parts.push_back(last.substr(dot + 1));
   }
   const auto make = [](std::string_view group, std::string_view version, std::string_view kind, std::string_view sub) {
-    return KindSelector{std::string(group), std::string(version), std::string(kind), std::string(sub)};
+    const bool only_kind = group == "*" && version == "*" && sub.empty() && !jmespath::has_wildcard(kind);
+    return KindSelector{std::string(group), std::string(version), std::string(kind), std::string(sub), only_kind};
   };
   switch (parts.size()) {
     case 1:
@@ -135,6 +136,7 @@ KindSelector KindSelector::parse(std::string_view text) {
 }
 
 bool KindSelector::matches(std::string_view g, std::string_view v, std::string_view k, std::string_view sub) const {
+  if (only_kind && sub.empty()) return kind == k;
   if (!fits(kind, k) || !fits(group, g) || !fits(version, v)) return false;
   // Ephemeral containers were matched by "Pod" before sub-resources could be named.
   return fits(subresource, sub) || (k == "Pod" && g.empty() && sub == "ephemeralcontainers");
@@ -195,6 +197,7 @@ std::string match_failure(const ResourceFilter& filter, const Target& target) {
 }
 
 bool matches(const MatchBlock& match, const Target& target) {
+  if (match.filters.size() == 1 && match.filters[0].only_kinds) return kind_fits(match.filters[0], target);
   const auto holds = [&](const ResourceFilter& filter) {
     // Most rules that an object meets speak of other kinds: no word is made of that.
     if (!kind_fits(filter, target)) return false;

@@ -15,6 +15,7 @@ namespace caisson::policy {
 // "Pod", "apps/v1/Deployment", "*/*", "Pod/exec", "v1/Pod.status".
 struct KindSelector {
   std::string group = "*", version = "*", kind, subresource;
+  bool only_kind = false;  // a kind without wildcards of any group and version, and no sub-resource
   static KindSelector parse(std::string_view text);
   bool matches(std::string_view group, std::string_view version, std::string_view kind,
                std::string_view subresource) const;

@@ -2,7 +2,7 @@
 #include "security/policy/pattern.h"
 
 #include <algorithm>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,17 +13,16 @@
 namespace caisson::policy {
 namespace {
 
-// Why an element does not fit. `skips`: an anchor says that the rule does not speak of it; `own_anchor`: that anchor
-// stands on this very map, not below it.
-struct Mismatch {
-  std::string path, message;
-  bool skips = false, own_anchor = false, negation = false;
+// `skips`: an anchor says that the rule does not speak of the element; `own_anchor`: that anchor stands on this very
+// map, not below it.
+struct Verdict {
+  bool fits = true, skips = false, own_anchor = false, negation = false;
 };
-using Outcome = std::optional<Mismatch>;
 
-Mismatch failed(std::string path, std::string message) {
-  return {std::move(path), std::move(message)};
-}
+// Why an element does not fit.
+struct Words {
+  std::string path, message;
+};
 
 std::string shown(const Value& value) {
   return value.is_string() ? value.str() : json::write(value);
@@ -49,12 +48,16 @@ struct Place {
 
 class Matcher {
  public:
-  Outcome element(const Value& resource, const PatternTree& pattern, const Place& place) {
+  // `words`: where to say why; null when nobody asks, which costs no text then.
+  explicit Matcher(Words* words) : words_(words) {}
+
+  Verdict element(const Value& resource, const PatternTree& pattern, const Place& place) {
     ++depth_;
-    Outcome outcome =
-        depth_ > kPatternDepthMax ? failed("", "the pattern is nested too deeply") : dispatch(resource, pattern, place);
+    const Verdict verdict = depth_ > kPatternDepthMax
+                                ? failed(nullptr, [] { return "the pattern is nested too deeply"; })
+                                : dispatch(resource, pattern, place);
     --depth_;
-    return outcome;
+    return verdict;
   }
   // Whether an anchor's key was nowhere in the resource.
   bool keys_are_missing() const {
@@ -62,29 +65,51 @@ class Matcher {
   }
 
  private:
-  Outcome dispatch(const Value& resource, const PatternTree& pattern, const Place& place) {
-    if (pattern.source.is_map()) {
-      if (!resource.is_map())
-        return failed(place.str(), "pattern and resource have different structures. Path: " + place.str());
-      note_anchors(pattern, resource);
+  template <class Message>  // () -> text
+  void say(const Place* place, const Message& message) const {
+    if (words_ != nullptr) *words_ = {place != nullptr ? place->str() : "", std::string(message())};
+  }
+  template <class Message>
+  Verdict failed(const Place* place, const Message& message) const {
+    say(place, message);
+    return {.fits = false};
+  }
+  Verdict skipped(const Place& place, const std::string& why) const {
+    say(&place, [&] { return why; });
+    return {.fits = false, .skips = true};
+  }
+  void append_message(std::string& messages) const {
+    if (words_ != nullptr) messages += (messages.empty() ? "" : "; ") + words_->message;
+  }
+
+  Verdict dispatch(const Value& resource, const PatternTree& pattern, const Place& place) {
+    const ValueKind kind = resource.kind();
+    if (pattern.kind == ValueKind::map) {
+      if (kind != ValueKind::map)
+        return failed(&place, [&] { return "pattern and resource have different structures. Path: " + place.str(); });
+      if (words_ != nullptr) note_anchors(pattern, resource);
       if (!pattern.has_wildcard_keys) return map(resource, pattern, place);
       return map(resource, read_pattern(with_keys_of_resource(pattern.source, resource), depth_), place);
     }
-    if (pattern.source.is_list()) {
-      if (!resource.is_list())
-        return failed(place.str(), "validation rule failed at path " + place.str() +
-                                       ", resource does not satisfy the expected overlay pattern");
+    if (pattern.kind == ValueKind::list) {
+      if (kind != ValueKind::list)
+        return failed(&place, [&] {
+          return "validation rule failed at path " + place.str() +
+                 ", resource does not satisfy the expected overlay pattern";
+        });
       return list(resource, pattern, place);
     }
-    if (!resource.is_list()) return pattern.scalar.fits(resource) ? Outcome() : mismatch(resource, pattern, place);
+    if (kind != ValueKind::list) return pattern.scalar.fits(resource) ? Verdict() : mismatch(resource, pattern, place);
     for (const Value& item : resource.items())
       if (!pattern.scalar.fits(item)) return mismatch(resource, pattern, place);
     return {};
   }
 
-  static Outcome mismatch(const Value& resource, const PatternTree& pattern, const Place& place) {
-    return failed(place.str(), "resource value '" + shown(resource) + "' does not match '" + shown(pattern.source) +
-                                   "' at path " + place.str());
+  Verdict mismatch(const Value& resource, const PatternTree& pattern, const Place& place) const {
+    return failed(&place, [&] {
+      return "resource value '" + shown(resource) + "' does not match '" + shown(pattern.source) + "' at path " +
+             place.str();
+    });
   }
 
   void note_anchors(const PatternTree& pattern, const Value& resource) {
@@ -96,107 +121,115 @@ class Matcher {
     }
   }
 
-  Outcome map(const Value& resource, const PatternTree& pattern, const Place& place) {
-    if (Outcome outcome = anchored(resource, pattern, place)) return outcome;
+  Verdict map(const Value& resource, const PatternTree& pattern, const Place& place) {
+    if (!pattern.anchors.empty())
+      if (const Verdict verdict = anchored(resource, pattern, place); !verdict.fits) return verdict;
     for (const PatternEntry& one : pattern.rest)
-      if (Outcome outcome = entry(resource, one, place)) return outcome;
+      if (const Verdict verdict = entry(resource, one, place); !verdict.fits) return verdict;
     return {};
   }
 
-  Outcome anchored(const Value& resource, const PatternTree& pattern, const Place& place) {
-    std::string skipped;
+  Verdict anchored(const Value& resource, const PatternTree& pattern, const Place& place) {
+    std::string why;
     bool any_skip = false, own_skip = false;
     int applied = 0;
     for (const PatternEntry& one : pattern.anchors) {
-      Outcome outcome = entry(resource, one, place);
-      if (!outcome) {
+      const Verdict verdict = entry(resource, one, place);
+      if (verdict.fits) {
         ++applied;
-      } else if (outcome->skips) {
+      } else if (verdict.skips) {
         any_skip = true;
-        own_skip = own_skip || outcome->own_anchor;
-        skipped += (skipped.empty() ? "" : "; ") + outcome->message;
+        own_skip = own_skip || verdict.own_anchor;
+        append_message(why);
       } else if (!own_skip) {
-        return outcome;
+        return verdict;
       }
     }
-    if (any_skip && (applied == 0 || own_skip)) return Mismatch{place.str(), skipped, true, false, false};
+    if (any_skip && (applied == 0 || own_skip)) return skipped(place, why);
     return {};
   }
 
-  Outcome entry(const Value& resource, const PatternEntry& entry, const Place& place) {
+  Verdict entry(const Value& resource, const PatternEntry& entry, const Place& place) {
     const Place at{&place, entry.anchor.key};
     const Value* value = resource.find(entry.anchor.key);
     switch (entry.anchor.kind) {
       case AnchorKind::condition:
-        if (value == nullptr)
-          return Mismatch{at.str(), "conditional anchor mismatch: conditional anchor key doesn't exist in the resource",
-                          true, true};
+        if (value == nullptr) {
+          say(&at, [] { return "conditional anchor mismatch: conditional anchor key doesn't exist in the resource"; });
+          return {.fits = false, .skips = true, .own_anchor = true};
+        }
         return conditional(*value, entry.pattern, at, "conditional anchor mismatch: ");
       case AnchorKind::global:
         if (value == nullptr) return {};
         return conditional(*value, entry.pattern, at, "global anchor mismatch: ");
       case AnchorKind::negation:
         if (value == nullptr) return {};
-        return Mismatch{at.str(), "negation anchor matched in resource: " + at.str() + " is not allowed", false, false,
-                        true};
+        say(&at, [&] { return "negation anchor matched in resource: " + at.str() + " is not allowed"; });
+        return {.fits = false, .negation = true};
       case AnchorKind::equality:
-        return value == nullptr ? Outcome() : element(*value, entry.pattern, at);
+        return value == nullptr ? Verdict() : element(*value, entry.pattern, at);
       case AnchorKind::existence:
-        return value == nullptr ? Outcome() : existence(*value, entry.pattern, at);
-      default:
+        return value == nullptr ? Verdict() : existence(*value, entry.pattern, at);
+      case AnchorKind::add_if_not_present:
+        value = resource.find(entry.text);  // an anchor of patches: here a key like any other
+        break;
+      case AnchorKind::none:
         break;
     }
-    const Value& found = resource[entry.text];
-    if (entry.pattern.source.is_string() && entry.pattern.source.as_string() == "*") {
+    const Value& found = value != nullptr ? *value : document::kNull;
+    if (entry.wants_any) {
       if (!found.is_null()) return {};
-      return failed(place.str(), place.str() + "/" + std::string(entry.text) + " not found");
+      return failed(&place, [&] { return place.str() + "/" + std::string(entry.text) + " not found"; });
     }
     return element(found, entry.pattern, Place{&place, entry.text});
   }
 
-  Outcome conditional(const Value& value, const PatternTree& pattern, const Place& at, const char* prefix) {
-    const Outcome outcome = element(value, pattern, at);
-    if (!outcome) return {};
-    return Mismatch{outcome->path, prefix + outcome->message, true, true, false};
+  Verdict conditional(const Value& value, const PatternTree& pattern, const Place& at, const char* prefix) {
+    if (element(value, pattern, at).fits) return {};
+    if (words_ != nullptr) words_->message.insert(0, prefix);
+    return {.fits = false, .skips = true, .own_anchor = true};
   }
 
   // Each item of the pattern must fit at least one item of the resource.
-  Outcome existence(const Value& value, const PatternTree& pattern, const Place& at) {
-    if (!value.is_list()) return failed(at.str(), "the anchor ^() can be used only on lists");
-    if (!pattern.source.is_list()) return failed(at.str(), "the pattern of ^() must be a list");
+  Verdict existence(const Value& value, const PatternTree& pattern, const Place& at) {
+    if (!value.is_list()) return failed(&at, [] { return "the anchor ^() can be used only on lists"; });
+    if (pattern.kind != ValueKind::list) return failed(&at, [] { return "the pattern of ^() must be a list"; });
     for (const PatternTree& wanted : pattern.items) {
-      if (!wanted.source.is_map()) return failed(at.str(), "the pattern of ^() must be a list of maps");
+      if (wanted.kind != ValueKind::map) return failed(&at, [] { return "the pattern of ^() must be a list of maps"; });
       bool found = false;
-      for (std::size_t i = 0; i < value.size() && !found; ++i) found = !element(value[i], wanted, Place{&at, {}, i});
-      if (!found) return failed(at.str(), "existence anchor validation failed at path " + at.str());
+      for (std::size_t i = 0; i < value.size() && !found; ++i)
+        found = element(value[i], wanted, Place{&at, {}, i}).fits;
+      if (!found) return failed(&at, [&] { return "existence anchor validation failed at path " + at.str(); });
     }
     return {};
   }
 
-  Outcome list(const Value& resource, const PatternTree& pattern, const Place& place) {
-    if (pattern.items.empty()) return failed(place.str(), "pattern Array empty");
-    const bool of_maps = pattern.items[0].source.is_map();
-    if (!of_maps && !pattern.items[0].source.is_list()) return element(resource, pattern.items[0], place);
-    if (!of_maps && resource.size() < pattern.items.size())
-      return failed("", "validate Array failed, array length mismatch");
-    std::string skipped;
+  Verdict list(const Value& resource, const PatternTree& pattern, const Place& place) {
+    if (pattern.items.empty()) return failed(&place, [] { return "pattern Array empty"; });
+    const bool of_maps = pattern.items[0].kind == ValueKind::map;
+    if (!of_maps && pattern.items[0].kind != ValueKind::list) return element(resource, pattern.items[0], place);
+    const std::span<const Value> items = resource.items();
+    if (!of_maps && items.size() < pattern.items.size())
+      return failed(nullptr, [] { return "validate Array failed, array length mismatch"; });
+    std::string why;
     bool any_skip = false;
     int applied = 0;
-    for (std::size_t i = 0; i < (of_maps ? resource.size() : pattern.items.size()); ++i) {
-      Outcome outcome = element(resource[i], pattern.items[of_maps ? 0 : i], Place{&place, {}, i});
-      if (!outcome) {
+    for (std::size_t i = 0; i < (of_maps ? items.size() : pattern.items.size()); ++i) {
+      const Verdict verdict = element(items[i], pattern.items[of_maps ? 0 : i], Place{&place, {}, i});
+      if (verdict.fits) {
         ++applied;
-      } else if (outcome->skips) {
+      } else if (verdict.skips) {
         any_skip = true;
-        skipped += (skipped.empty() ? "" : "; ") + outcome->message;
+        append_message(why);
       } else {
-        return outcome;
+        return verdict;
       }
     }
-    if (applied == 0 && any_skip) return Mismatch{place.str(), skipped, true, false, false};
+    if (applied == 0 && any_skip) return skipped(place, why);
     return {};
   }
 
+  Words* words_;
   int depth_ = 0;
   std::vector<std::pair<std::string_view, bool>> seen_;  // conditions and existences: whether their key was met
 };
@@ -207,17 +240,18 @@ Pattern::Pattern(const Value& source) : tree_(std::make_shared<const PatternTree
 
 PatternOutcome Pattern::match(const Value& resource) const {
   using Kind = PatternOutcome::Kind;
-  Matcher matcher;
-  const Outcome outcome = matcher.element(resource, *tree_, Place());
-  if (!outcome) return {};
-  if (outcome->skips) return {Kind::skip, "", outcome->message};
-  if (outcome->negation) return {Kind::fail, outcome->path, outcome->message};
-  if (matcher.keys_are_missing() || outcome->path.empty()) return {Kind::error, "", outcome->message};
-  return {Kind::fail, outcome->path, outcome->message};
+  Words words;
+  Matcher matcher(&words);
+  const Verdict verdict = matcher.element(resource, *tree_, Place());
+  if (verdict.fits) return {};
+  if (verdict.skips) return {Kind::skip, "", words.message};
+  const bool is_error = !verdict.negation && (matcher.keys_are_missing() || words.path.empty());
+  if (is_error) return {Kind::error, "", words.message};
+  return {Kind::fail, words.path, words.message};
 }
 
 bool Pattern::fits(const Value& resource) const {
-  return !Matcher().element(resource, *tree_, Place());
+  return Matcher(nullptr).element(resource, *tree_, Place()).fits;
 }
 
 PatternOutcome match_pattern(const Value& resource, const Value& pattern) {

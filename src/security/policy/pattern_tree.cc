@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "core/document/keys.h"
 #include "core/expr/jmespath/wildcard.h"
 
 namespace caisson::policy {
@@ -69,9 +70,10 @@ void read_entries(const Value& source, int depth, PatternTree& tree) {
   for (const auto& entry : source.entries()) keys.push_back(entry.key);
   std::sort(keys.begin(), keys.end());
   for (const std::string_view key : keys) {
-    const Anchor anchor = parse_anchor(key);
+    Anchor anchor = parse_anchor(key);
+    anchor.key = document::interned_key(anchor.key);
     const bool plain = anchor.kind == AnchorKind::none || anchor.kind == AnchorKind::add_if_not_present;
-    PatternEntry entry{anchor, key, read_pattern(source[key], depth + 1)};
+    PatternEntry entry{anchor, key, read_pattern(source[key], depth + 1), source[key].as_string() == "*"};
     if (!plain && anchor.kind != AnchorKind::global)
       tree.anchors.push_back(std::move(entry));
     else if (!plain || has_nested_anchors(source[key]))
@@ -84,7 +86,7 @@ void read_entries(const Value& source, int depth, PatternTree& tree) {
 }  // namespace
 
 PatternTree read_pattern(const Value& source, int depth) {
-  PatternTree tree{source, ScalarPattern(source), {}, {}, {}, false};
+  PatternTree tree{source, source.kind(), ScalarPattern(source), {}, {}, {}, false};
   if (depth > kPatternDepthMax) return tree;
   for (const Value& item : source.items()) tree.items.push_back(read_pattern(item, depth + 1));
   if (!source.is_map()) return tree;

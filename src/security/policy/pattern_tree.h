@@ -16,6 +16,7 @@ struct PatternEntry;
 
 struct PatternTree {
   Value source;
+  ValueKind kind;                           // of `source`
   ScalarPattern scalar;                     // of what is neither map nor list
   std::vector<PatternEntry> anchors, rest;  // of a map, each in the order in which they are asked: anchors decide first
   std::vector<PatternTree> items;           // of a list
@@ -24,9 +25,10 @@ struct PatternTree {
 };
 
 struct PatternEntry {
-  Anchor anchor;
+  Anchor anchor;          // its key is interned, as that of a map
   std::string_view text;  // the key as it is written
   PatternTree pattern;
+  bool wants_any;  // "*": whatever is there
 };
 
 // Nothing below `kPatternDepthMax` is read: no match goes there.

@@ -55,6 +55,26 @@ TEST_CASE("scalars of patterns know wildcards, alternatives, operators and range
     CHECK_MESSAGE(scalar_fits(value(c.value), value(c.pattern)) == c.fits, c.value << " against " << c.pattern);
 }
 
+TEST_CASE("what an expression found is found again, until the context changes or a function is asked") {
+  Scope scope;
+  scope.context.set("a", value("{b: 1}"));
+  CHECK(scope.context.query("a.b").value() == Value(1));
+  CHECK(scope.context.query("a.b").value() == Value(1));
+  Context copy = scope.context;
+  copy.set_path("a.b", Value(2));
+  CHECK(copy.query("a.b").value() == Value(2));
+  CHECK(scope.context.query("a.b").value() == Value(1));
+  scope.context.set("a", value("{b: 3}"));
+  CHECK(scope.context.query("a.b").value() == Value(3));
+  scope.context.defer(value("[{name: a, variable: {value: {b: 4}}}]"));
+  CHECK(scope.context.query("a.b").value() == Value(4));
+  std::uint64_t drawn = 0;
+  scope.environment.random = [&] { return ++drawn * 0x9E3779B97F4A7C15ull; };
+  const auto first = scope.context.query("random('[a-z]{20}')");
+  REQUIRE(first.ok());
+  CHECK(*first != *scope.context.query("random('[a-z]{20}')"));
+}
+
 TEST_CASE("anchors decide whether a pattern speaks of a resource") {
   CHECK(match("{a: 1, b: 2}", "{(a): 1, b: 2}") == Kind::pass);
   CHECK(match("{a: 1, b: 3}", "{(a): 1, b: 2}") == Kind::fail);

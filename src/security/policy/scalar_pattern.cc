@@ -123,7 +123,7 @@ ScalarPattern::ScalarPattern(const Value& pattern) : pattern_(pattern) {
 }
 
 ScalarPattern::Operand ScalarPattern::operand_of(std::string_view text) {
-  Operand operand{std::string(text), {}, Quantity::parse(text)};
+  Operand operand{std::string(text), jmespath::has_wildcard(text), {}, Quantity::parse(text)};
   if (const auto duration = parse_duration(text); duration.ok()) operand.duration = *duration;
   return operand;
 }
@@ -158,8 +158,10 @@ bool ScalarPattern::compare(const Value& value, const Operand& operand, Relation
   // Texts have no order.
   if (relation != Relation::equal && relation != Relation::not_equal) return false;
   if (value.is_null() || value.is_map() || value.is_list()) return false;
-  const bool fits = value.is_string() ? jmespath::wildcard_match(operand.text, value.as_string())
-                                      : jmespath::wildcard_match(operand.text, value.scalar_text());
+  const auto text_fits = [&](std::string_view text) {
+    return operand.has_wildcard ? jmespath::wildcard_match(operand.text, text) : operand.text == text;
+  };
+  const bool fits = text_fits(value.is_string() ? value.as_string() : std::string_view(value.scalar_text()));
   return fits == (relation == Relation::equal);
 }
 

@@ -25,6 +25,7 @@ class ScalarPattern {
   // What a value is compared with: as a duration or a quantity where it can be read as one, else as text.
   struct Operand {
     std::string text;
+    bool has_wildcard = false;
     std::optional<Duration> duration;
     std::optional<Quantity> quantity;
   };

@@ -17,6 +17,22 @@ namespace {
 
 constexpr int kNestingMax = 10;
 
+// As Go's %T says it of a value that was read from JSON.
+std::string_view go_type(const Value& value) {
+  switch (value.kind()) {
+    case ValueKind::boolean:
+      return "bool";
+    case ValueKind::integer:
+      return "int64";
+    case ValueKind::floating:
+      return "float64";
+    case ValueKind::list:
+      return "[]interface {}";
+    default:
+      return kind_name(value.kind());
+  }
+}
+
 std::string with_full_stop(std::string text) {
   return text.ends_with(".") ? text : text + ".";
 }
@@ -48,20 +64,27 @@ class Validator {
   const std::string& name() const { return stage_.rule.name; }
   RuleResponse passed() const { return stage_.pass("validation rule '", "' passed."); }
 
-  // The rule's message with its variables; empty when it has none. Failures of its variables are told in place.
-  std::string message(Context& context) const {
+  // The rule's message with its variables; empty when it has none.
+  Result<std::string> message(Context& context) const {
     const std::string_view text = stage_.rule.body["message"].as_string();
-    if (text.empty()) return "";
-    auto done = substitute_text(text, context);
-    return done.ok() ? std::move(done).value()
-                     : "variables substitution error in rule " + name() + " execution error: " + done.error().message;
+    if (text.empty()) return std::string();
+    return substitute_text(text, context);
+  }
+  // What a pattern found, after the rule's message: `why`, or in short `what`. Variables that fail are told instead.
+  std::string finding(const Result<std::string>& text, const std::string& what, const std::string& why) const {
+    if (!text.ok())
+      return "validation error: variables substitution error in rule " + name() + " execution error: " + why;
+    return "validation error: " + (text->empty() ? "" : with_full_stop(*text) + " ") + what;
   }
 
   RuleResponse deny(const Conditions& conditions, Context& context) const {
     const auto outcome = conditions.evaluate(context);
     if (!outcome.ok()) return stage_.fail_with("failed to check deny conditions", outcome.error());
     if (!outcome->holds) return passed();
-    std::string text = message(context);
+    auto said = message(context);
+    std::string text =
+        said.ok() ? std::move(said).value()
+                  : "variables substitution error in rule " + name() + " execution error: " + said.error().message;
     if (!outcome->message.empty()) {
       const auto more = substitute_text(outcome->message, context);
       text += (text.empty() ? "" : "; ") + (more.ok() ? *more : outcome->message);
@@ -98,11 +121,9 @@ class Validator {
         break;
     }
     const bool failed = outcome.kind == PatternOutcome::Kind::fail;
-    const std::string text = message(context);
-    const std::string why = failed ? "failed at path " + outcome.path : "execution error: " + outcome.message;
-    return stage_.respond(
-        failed ? Status::fail : Status::error,
-        "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + "rule " + name() + " " + why);
+    const std::string what =
+        "rule " + name() + " " + (failed ? "failed at path " + outcome.path : "execution error: " + outcome.message);
+    return stage_.respond(failed ? Status::fail : Status::error, finding(message(context), what, outcome.message));
   }
 
   std::optional<RuleResponse> any_pattern(const Value& given, const CompiledBody& read, Context& context,
@@ -124,9 +145,7 @@ class Validator {
         failed += (failed.empty() ? "" : " ") + std::string("rule ") + which + " failed at path " + outcome.path;
     }
     if (failed.empty()) return stage_.respond(skipped.empty() ? Status::pass : Status::skip, skipped);
-    const std::string text = message(context);
-    return stage_.respond(Status::fail,
-                          "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + failed);
+    return stage_.respond(Status::fail, finding(message(context), failed, failed));
   }
 
   std::optional<RuleResponse> loops(const Value& loops, const CompiledBody& read, Context& context,
@@ -161,14 +180,20 @@ class Validator {
       const bool is_map = items[i].is_map();
       const bool scoped = loop.body["elementScope"].as_bool(is_map);
       if (scoped && !is_map)
-        return stage_.respond(Status::error, "failed to process foreach: elementScope needs elements that are maps");
+        return stage_.respond(Status::error,
+                              "failed to process foreach: cannot use elementScope=true foreach rules for elements that "
+                              "are not maps, expected type=map got type=" +
+                                  std::string(go_type(items[i])));
       Context own = context;
       set_element(own, items[i], i, nesting);
       own.defer(loop.body["context"]);
       const auto conditions = loop.read.preconditions.evaluate(own);
-      if (!conditions.ok() || !conditions->holds) continue;
-      auto response = check(loop.body, loop.read, own, scoped ? items[i] : resource, nesting + 1);
+      if (conditions.ok() && !conditions->holds) continue;
+      auto response = conditions.ok() ? check(loop.body, loop.read, own, scoped ? items[i] : resource, nesting + 1)
+                                      : stage_.fail_with("failed to evaluate preconditions", conditions.error());
       if (!response || response->status == Status::skip) continue;
+      // What can't be evaluated of an element leaves the word to those after it; of the last it is the answer.
+      if (response->status == Status::error && i + 1 < items.size()) continue;
       if (response->status != Status::pass) {
         response->message = "validation failure: " + response->message;
         return response;
@@ -240,7 +265,9 @@ std::optional<RuleResponse> check_cel(const Stage& stage) {
     if (outcome.verdict == CelVerdict::pass) return {};
     if (outcome.verdict == CelVerdict::not_matched) return stage.respond(Status::skip, "cel preconditions not met");
     // What can't be evaluated refuses, as failurePolicy Fail has it.
-    return stage.respond(Status::fail, outcome.message);
+    const std::string what =
+        outcome.expression.empty() ? "" : "expression '" + outcome.expression + "' resulted in error: ";
+    return stage.respond(Status::fail, what + outcome.message);
   };
   const Value& cel = stage.rule.body["cel"];
   if (!cel["paramKind"].is_map()) {

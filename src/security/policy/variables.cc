@@ -139,7 +139,6 @@ class Substitution {
       expression = own = replace_all(std::string(expression), "request.object", "request.oldObject");
     auto result = context_.query(expression);
     if (result.ok()) return result;
-    if (result.error().code == ErrorCode::not_found) return result;
     return std::move(result).error().in("failed to resolve " + std::string(expression) + " at path " + path_text());
   }
 
@@ -266,7 +265,7 @@ Result<Value> Template::substitute(Context& context) const {
   if (!has_variables_) return document_;
   if (!variable_ || (names_object_ && context.is_delete())) return policy::substitute(document_, context);
   auto found = context.query(*variable_);
-  if (found.ok() || found.error().code == ErrorCode::not_found) return found;
+  if (found.ok()) return found;
   return std::move(found).error().in("failed to resolve " + variable_->text() + " at path ");
 }
 

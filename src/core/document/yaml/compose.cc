@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // From events to Values: anchors, tags, merge keys, duplicate keys, limits.
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "core/base/encoding.h"
+#include "core/document/json.h"
 #include "core/document/value_access.h"
 #include "core/document/yaml/events.h"
 #include "core/document/yaml/resolve.h"
@@ -13,6 +16,21 @@ namespace caisson::yaml {
 namespace {
 
 using document::MapEntry;
+
+std::string_view short_tag(ValueKind kind) {
+  switch (kind) {
+    case ValueKind::null:
+      return "!!null";
+    case ValueKind::boolean:
+      return "!!bool";
+    case ValueKind::integer:
+      return "!!int";
+    case ValueKind::floating:
+      return "!!float";
+    default:
+      return "!!str";
+  }
+}
 
 // An error is kept and the functions give false, so that the way of every node is short.
 class Composer {
@@ -24,6 +42,7 @@ class Composer {
     while (at_ < events_.events.size()) {
       ++at_;  // document_start
       anchors_.clear();
+      open_anchors_.clear();
       if (!node(documents.emplace_back())) return *std::move(error_);
       ++at_;  // document_end
     }
@@ -54,6 +73,8 @@ class Composer {
     const Event& event = events_.events[at_++];
     if (!count(event, 1)) return false;
     const std::size_t before = nodes_;
+    const std::string_view anchor = events_.properties_of(event).anchor;
+    if (!anchor.empty()) open_anchors_.push_back(anchor);
     switch (event.kind) {
       case EventKind::alias:
         return alias(event, out);
@@ -66,12 +87,16 @@ class Composer {
       default:
         if (!map(out)) return false;
     }
-    const std::string_view anchor = events_.properties_of(event).anchor;
-    if (!anchor.empty()) anchors_[anchor] = {out, nodes_ - before};
+    if (!anchor.empty()) {
+      open_anchors_.pop_back();
+      anchors_[anchor] = {out, nodes_ - before};
+    }
     return true;
   }
 
   bool alias(const Event& event, Value& out) {
+    if (std::find(open_anchors_.begin(), open_anchors_.end(), event.value) != open_anchors_.end())
+      return fail(event, "the anchor \"" + std::string(event.value) + "\" holds itself");
     const auto found = anchors_.find(event.value);
     if (found == anchors_.end()) return fail(event, "unknown anchor \"" + std::string(event.value) + "\"");
     out = found->second.value;
@@ -105,7 +130,10 @@ class Composer {
         continue;
       }
       std::string_view key;
-      if (!key_text(key_event, key) || !node(value)) return false;
+      if (!key_text(key_event, key)) return false;
+      const bool has_no_text = std::exchange(null_key_, false);
+      if (!node(value)) return false;
+      if (has_no_text) return fail(key_event, "unsupported map key of type: null, value: " + json::write(value));
       entries_.push_back({key, std::move(value)});
       key_events_.push_back(&key_event);
     }
@@ -126,8 +154,7 @@ class Composer {
     std::set<std::string_view> seen;
     std::size_t at = start;
     while (seen.insert(entries_[at].key).second) ++at;
-    return fail(*key_events_[at],
-                "the key \"" + std::string(entries_[at].key) + "\" is already defined in this map");
+    return fail(*key_events_[at], "the key \"" + std::string(entries_[at].key) + "\" is already defined in this map");
   }
 
   bool is_merge_key(const Event& event) const {
@@ -164,9 +191,8 @@ class Composer {
     }
     Value key;
     if (!node(key)) return false;
-    if (key.is_map() || key.is_list()) return fail(event, "a map's key must be a scalar");
-    if (key.is_null() && options_.old_booleans)  // sigs.k8s.io/yaml has no JSON for it
-      return fail(event, "unsupported map key of type: null");
+    if (key.is_map() || key.is_list()) return fail(event, "a map's key must be a scalar: " + json::write(key));
+    if (key.is_null() && options_.old_booleans) null_key_ = true;  // sigs.k8s.io/yaml has no JSON for it
     const bool spelt_null = key.is_null() && options_.mode == Mode::go && !event.value.empty();
     out = document::intern(spelt_null ? "null" : key.scalar_text());
     return true;
@@ -212,7 +238,8 @@ class Composer {
       return true;
     }
     if (type == "int" || type == "bool" || type == "null" || type == "float")
-      return fail(event, "cannot read \"" + std::string(event.value) + "\" as !!" + std::string(type));
+      return fail(event, "cannot read " + std::string(short_tag(resolved.kind())) + " \"" + std::string(event.value) +
+                             "\" as !!" + std::string(type));
     return true;
   }
 
@@ -222,6 +249,8 @@ class Composer {
   std::size_t at_ = 0;
   std::size_t nodes_ = 0;
   std::map<std::string_view, Anchored> anchors_;
+  std::vector<std::string_view> open_anchors_;  // of the nodes that are being read
+  bool null_key_ = false;                       // the last key read, which has no text
   std::vector<Value> items_;
   std::vector<MapEntry> entries_;
   std::vector<const Event*> key_events_;  // of each of entries_

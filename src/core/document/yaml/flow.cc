@@ -3,12 +3,18 @@
 #include "core/document/yaml/parser.h"
 
 namespace caisson::yaml {
+namespace {
 
-bool Parser::skip_flow(int indent) {
+constexpr char kListNotClosed[] = "a list in brackets that is not closed";
+constexpr char kMapNotClosed[] = "a map in braces that is not closed";
+
+}  // namespace
+
+bool Parser::skip_flow(int indent, const char* at_end_message) {
   if (!room_for_more()) return false;
   const std::size_t line = line_start_;
   skip_separation();
-  if (at_end()) return fail("a flow collection that is not closed");
+  if (at_end()) return fail(at_end_message);
   if (line_start_ == line) return true;
   if (at_document_marker()) return fail("a document marker inside a flow collection");
   if (strict_ && indent_here() <= indent) return fail("a flow collection's line is not indented enough");
@@ -75,7 +81,7 @@ bool Parser::flow_list(int indent) {
   while (true) {
     if (!skip_flow(indent)) return false;
     if (peek() == ']') break;
-    if (peek() == ',') return fail("expected an item before ','");
+    if (peek() == ',' || peek() == '}') return fail("expected an item before ',' or '}'");
     const std::size_t index = out_.events.size();
     const std::size_t line = line_start_, start = at_;
     bool pair = true;
@@ -85,7 +91,7 @@ bool Parser::flow_list(int indent) {
     } else {
       bool json_like;
       if (!flow_node(indent, json_like)) return false;
-      if (!skip_flow(indent)) return false;
+      if (!skip_flow(indent, kListNotClosed)) return false;
       pair = at_flow_value(json_like);
       if (pair) {
         if (line_start_ != line) return fail("a key inside a list must be on one line");
@@ -94,7 +100,7 @@ bool Parser::flow_list(int indent) {
       }
     }
     if (pair) emit(EventKind::map_end, Style::flow);
-    if (!skip_flow(indent)) return false;
+    if (!skip_flow(indent, kListNotClosed)) return false;
     if (peek() == ']') break;
     if (peek() != ',') return fail("expected ',' or ']' after an item");
     ++at_;
@@ -111,16 +117,16 @@ bool Parser::flow_map(int indent) {
   while (true) {
     if (!skip_flow(indent)) return false;
     if (peek() == '}') break;
-    if (peek() == ',') return fail("expected a key before ','");
+    if (peek() == ',' || peek() == ']') return fail("expected a key before ',' or ']'");
     if (peek() == '?' && (is_blank_or_end(peek(1)) || is_flow_indicator(peek(1)))) {
       if (!flow_explicit_pair(indent)) return false;
     } else {
       bool json_like;
       if (!flow_node(indent, json_like)) return false;
-      if (!skip_flow(indent)) return false;
+      if (!skip_flow(indent, kMapNotClosed)) return false;
       if (!(at_flow_value(json_like) ? flow_value(indent) : emit_empty({}))) return false;
     }
-    if (!skip_flow(indent)) return false;
+    if (!skip_flow(indent, kMapNotClosed)) return false;
     if (peek() == '}') break;
     if (peek() != ',') return fail("expected ',' or '}' after a map's value");
     ++at_;

@@ -85,6 +85,8 @@ bool Parser::directive() {
       if (handle == words[1]) return fail("a second %TAG directive for one handle");
     }
     tag_handles_.emplace_back(words[1], words[2]);
+  } else if (!strict_) {
+    return fail("an unknown directive");
   }
   at_ = end;
   return true;
@@ -236,6 +238,8 @@ bool Parser::atom(int indent, bool one_line, const Properties& properties) {
     if (!single_quoted(indent, value)) return false;
   } else if (can_start_plain(false)) {
     if (!plain(indent, false, one_line, value)) return false;
+  } else if (c == ']' || c == '}' || c == ',') {
+    return fail("a bracket or comma outside of brackets");
   } else {
     return fail(c == '\t' ? "a tab where an indentation is expected" : "a character that no value can begin with");
   }

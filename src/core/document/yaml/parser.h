@@ -27,10 +27,10 @@ class Cursor {
   static bool is_flow_indicator(char c) { return c == ',' || c == '[' || c == ']' || c == '{' || c == '}'; }
 
   int column() const { return static_cast<int>(at_ - line_start_); }
-  int indent_here() const { return line_indent_; }               // leading spaces of this line
-  bool fresh_line() const { return at_ <= line_text_; }          // only white space stands before this place on its line
-  bool tab_before() const;          // the white space right before this place has a tab
-  bool at_document_marker() const;  // "---" or "..." at the line's start
+  int indent_here() const { return line_indent_; }       // leading spaces of this line
+  bool fresh_line() const { return at_ <= line_text_; }  // only white space stands before this place on its line
+  bool tab_before() const;                               // the white space right before this place has a tab
+  bool at_document_marker() const;                       // "---" or "..." at the line's start
   bool at_indicator(char c) const { return peek() == c && is_blank_or_end(peek(1)); }
 
   void skip_blanks() {
@@ -105,7 +105,7 @@ class Parser : public Scalars {
   bool atom(int indent, bool one_line, const Properties& properties);
 
   // flow nodes
-  bool skip_flow(int indent);
+  bool skip_flow(int indent, const char* at_end_message = "a flow collection that is not closed");
   bool flow_node(int indent, bool& json_like);
   bool flow_list(int indent);
   bool flow_map(int indent);

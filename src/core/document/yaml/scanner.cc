@@ -279,6 +279,7 @@ bool Scalars::block_header(int& explicit_indent, char& chomping) {
     else if (peek() >= '1' && peek() <= '9' && explicit_indent == 0)
       explicit_indent = text_[at_++] - '0';
   }
+  if (explicit_indent == 0 && peek() == '0') return fail("an indentation of 0 in the header of a block scalar");
   const bool spaced = is_blank(peek());
   skip_blanks();
   if (peek() == '#' && spaced) skip_to_line_end();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/expr/cel/type.h"
@@ -61,7 +62,8 @@ struct Node {
   std::uint32_t slot = 0;    // of a variable or a local
   int depth = 1;             // of the tree below
   std::string name;
-  Value value;  // of a constant; of a selection its key
+  std::string_view key;  // of a selection: `name` as maps of documents hold it, which they know by its address
+  Value value;           // of a constant; of a selection its key
   std::vector<NodePtr> children;
   std::vector<std::string> fields;
   std::vector<bool> optional;  // list elements, map entries, message fields marked with '?'

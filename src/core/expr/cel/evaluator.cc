@@ -166,7 +166,7 @@ class Evaluator {
       if (whole && !conditional && !charge(1)) return false;
     }
     if (out.is(Kind::unknown)) return true;
-    if (node.kind == NodeKind::select) return charge(1) && step(out, node.value, false, true);
+    if (node.kind == NodeKind::select) return charge(1) && field(node, out);
     const Node& key_node = *node.children[1];
     const bool optional = node.call != CallKind::index;
     if (!key_node.is_constant) {
@@ -186,6 +186,13 @@ class Evaluator {
     out.held = nullptr;
     out.own = std::move(value);
     return true;
+  }
+
+  bool field(const Node& node, Link& at) {
+    const document::Value* document = at.document();
+    if (document == nullptr || !document->is_map()) return step(at, node.value, false, true);
+    at.place = document->find(node.key);
+    return at.place != nullptr || fail(bad("no such key: " + node.name));
   }
 
   // One selection, from what `at` leads to. On an optional, or asked for with '?', what is absent is optional.none().
@@ -214,7 +221,7 @@ class Evaluator {
     if (link.is(Kind::unknown)) return give(std::move(link).value(), out);
     if (!charge(program_.environment->options.presence_test_has_cost ? 2 : 1)) return false;
     const document::Value* document = link.document();
-    if (document != nullptr && document->is_map()) return give(Value(document->contains(node.name)), out);
+    if (document != nullptr && document->is_map()) return give(Value(document->contains(node.key)), out);
     return take(has_selected(std::move(link).value(), node.value), out);
   }
 
@@ -253,6 +260,11 @@ class Evaluator {
     std::unique_ptr<Error> error;
     Value unknown;
     for (const NodePtr& term : node.children) {
+      if (const Value* held = held_boolean(*term)) {
+        if (!charge(1)) return false;
+        if (held->as_bool() == deciding) return give(Value(deciding), out);
+        continue;
+      }
       Value value;
       const bool ok = eval(*term, value);
       if (stopped_) return false;
@@ -298,7 +310,16 @@ class Evaluator {
     return give(Value(equals(left, right) == (node.call == CallKind::equal)), out);
   }
 
+  // The value of a variable of a comprehension that is true or false, which is what most accumulators are. Reading it
+  // costs 1, which is the caller's to charge.
+  const Value* held_boolean(const Node& node) {
+    if (node.kind != NodeKind::identifier || node.name_kind != NameKind::local || stopped_) return nullptr;
+    const Local& local = locals_[node.slot];
+    return local.error == nullptr && local.place == nullptr && local.value.is(Kind::boolean) ? &local.value : nullptr;
+  }
+
   bool not_strictly_false(const Node& node, Value& out) {
+    if (const Value* held = held_boolean(*node.children[0])) return charge(1) && charge(1) && give(*held, out);
     Value value;
     const bool ok = eval(*node.children[0], value);
     if (stopped_ || !charge(1)) return false;
@@ -318,7 +339,15 @@ class Evaluator {
     return give(std::move(right), out);
   }
 
+  bool negation(const Node& node, Value& out) {
+    if (!eval(*node.children[0], out)) return failed_argument(node, 0, out);
+    if (out.is(Kind::unknown)) return true;
+    if (!out.is(Kind::boolean)) return fail(no_such_overload());
+    return (node.is_free || charge(1)) && give(Value(!out.as_bool()), out);
+  }
+
   bool function(const Node& node, Value& out) {
+    if (node.name.starts_with('!')) return negation(node, out);
     Slots<Value, 3> arguments(node.children.size());
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       if (!eval(*node.children[i], arguments[i])) return failed_argument(node, i, out);
@@ -337,7 +366,8 @@ class Evaluator {
   bool account_for(const Node& node, const Overload& overload, std::span<const Value> given,
                    const Result<Value>& result) {
     const bool known = overload.cost != nullptr && (overload.cost_by_name || node.overloads.size() == 1);
-    const std::uint64_t cost = known ? overload.cost(given, result.ok() ? *result : Value()) : 1;
+    const Value none;
+    const std::uint64_t cost = known ? overload.cost(given, result.ok() ? *result : none) : 1;
     return charge(cost) && (!result.ok() || account(*result));
   }
 

@@ -3,6 +3,7 @@
 // qualified name first.
 #include <algorithm>
 
+#include "core/document/keys.h"
 #include "core/expr/cel/environment.h"
 
 namespace caisson::cel {
@@ -114,6 +115,7 @@ class Resolver {
   }
 
   void select(Node& node) {
+    node.key = document::interned_key(node.name);
     const std::string qualified = qualified_name(node);
     if (!qualified.empty() && !begins_with_local(qualified) && identifier(node, qualified)) return;
     node.value = Value::string(node.name);  // the key that is looked for

@@ -179,15 +179,11 @@ class Value {
     else
       new (&payload_.shared) std::shared_ptr<const void>(other.payload_.shared);
   }
-  // Leaves null behind.
+  // Leaves null behind. Moved by its bytes, as document::Value moves them: nothing points into a payload, and the old
+  // one is not destroyed.
   void take_payload(Value& other) noexcept {
-    if (storage_ == Storage::plain)
-      std::memcpy(static_cast<void*>(&payload_), &other.payload_, sizeof payload_);
-    else if (storage_ == Storage::document)
-      new (&payload_.document) document::Value(std::move(other.payload_.document));
-    else
-      new (&payload_.shared) std::shared_ptr<const void>(std::move(other.payload_.shared));
-    other.release();
+    std::memcpy(static_cast<void*>(&payload_), &other.payload_, sizeof payload_);
+    other.storage_ = Storage::plain;
     other.kind_ = Kind::null;
     other.schema_ = nullptr;
   }

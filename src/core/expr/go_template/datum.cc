@@ -203,6 +203,11 @@ Datum Datum::with_type(const Type& type) const {
   return out;
 }
 
+Datum Datum::made() && {
+  if (node_) node_->set_made();
+  return std::move(*this);
+}
+
 Datum Complex::datum(double real, double imaginary) {
   return Datum::of(Ref<Node>(new Complex(real, imaginary)), kComplex128);
 }
@@ -228,6 +233,15 @@ Value with_json_numbers(const Value& value) {
   return out;
 }
 
+namespace {
+
+// A part of the document that `whole` is made from.
+Datum part_of(const Node& whole, const Value& value) {
+  return whole.is_made() ? Datum::from(value).made() : Datum::from(value);
+}
+
+}  // namespace
+
 std::optional<Datum> Map::find(std::string_view key) const {
   constexpr std::size_t kHandedOutMax = 64;  // more of them are found faster by their key
   if (!opened_) {
@@ -237,7 +251,7 @@ std::optional<Datum> Map::find(std::string_view key) const {
     for (const auto& [place, datum] : handed_out_) {
       if (place == found) return datum;
     }
-    if (handed_out_.size() < kHandedOutMax) return handed_out_.emplace_back(found, Datum::from(*found)).second;
+    if (handed_out_.size() < kHandedOutMax) return handed_out_.emplace_back(found, part_of(*this, *found)).second;
     open();
   }
   const auto found = entries_.find(key);
@@ -293,7 +307,7 @@ void Map::open() const {
   for (const document::MapEntry& entry : source_.entries()) {
     const auto is_it = [&](const auto& item) { return item.first == &entry.value; };
     const auto found = std::find_if(handed_out_.begin(), handed_out_.end(), is_it);
-    entries_.emplace(entry.key, found == handed_out_.end() ? Datum::from(entry.value) : std::move(found->second));
+    entries_.emplace(entry.key, found == handed_out_.end() ? part_of(*this, entry.value) : std::move(found->second));
   }
   handed_out_.clear();
   source_ = Value();
@@ -303,7 +317,7 @@ const std::vector<Datum>& List::items() const {
   if (!opened_) {
     opened_ = true;
     items_.reserve(source_.size());
-    for (const Value& item : source_.items()) items_.push_back(Datum::from(item));
+    for (const Value& item : source_.items()) items_.push_back(part_of(*this, item));
   }
   return items_;
 }

@@ -102,10 +102,16 @@ class Node {
   Node& operator=(const Node&) = delete;
   virtual ~Node() = default;
 
+  // Made by a function that a template called, and no part of the data that templates run over: what is opened within
+  // it is not, either. False is always safe to say.
+  bool is_made() const { return is_made_; }
+  void set_made() { is_made_ = true; }
+
  private:
   template <class T>
   friend class Ref;
   mutable std::uint32_t refs_ = 0;
+  bool is_made_ = false;
 };
 
 // A counted reference; null when default-made.
@@ -199,6 +205,7 @@ class Datum {
   std::size_t size() const;                 // entries, items, bytes of a string; else 0
   Datum at(std::size_t index) const;        // of a list or kBytes; REQUIRES: index < size()
   Datum with_type(const Type& type) const;  // the same datum under another type of the same kind
+  Datum made() &&;                          // the same datum, its node being made: see Node
 
   // As encoding/json would marshal and read it back, but with integers kept: lists and maps deep, objects by
   // Object::to_value, kBytes as base64. Errors: invalid for what JSON can't hold (functions, NaN, a cycle, deeper than

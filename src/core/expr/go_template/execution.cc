@@ -11,6 +11,19 @@
 
 namespace caisson::go_template {
 
+namespace {
+
+using Included = std::unordered_map<const Tree*, Datum>;  // what `include` gave
+
+struct ByAddress {
+  using is_transparent = void;
+  static const Node* address(const Node* node) { return node; }
+  static const Node* address(const Ref<Node>& node) { return node.get(); }
+  bool operator()(const auto& a, const auto& b) const { return std::less<>()(address(a), address(b)); }
+};
+
+}  // namespace
+
 struct Execution::State {
   const Set* current = nullptr;  // of the template that runs now
   std::uint64_t steps = 0;
@@ -23,14 +36,24 @@ struct Execution::State {
     std::function<Result<Trees>()> parse;
     std::unique_ptr<Set> parsed;  // null before
   };
-  NameMap<Text> texts;  // see add_text
-  // What `include` gave over the data of the template that runs, until a dict is edited: of steady templates.
-  const Node* data = nullptr;
-  std::unordered_map<const Tree*, Datum> included;
-  std::unordered_map<const Tree*, bool> steady;  // false also while it is being found out
+  NameMap<Text> texts;           // see add_text
+  const Node* data = nullptr;    // of the template that runs
+  bool has_edited_data = false;  // from here on, what templates make may be a part of the data too
+  Included included;             // over `data`, until it is edited or the next run: of templates steady of a run
+  std::map<Ref<Node>, Included, ByAddress> included_by_data;  // until it is edited: of templates steady of data
+  std::unordered_map<const Tree*, Steadiness> steady;         // `none` also while it is being found out
   NameMap<std::unique_ptr<Kept>> kept;
   // Texts of `tpl`, parsed: by the set they were parsed over, and the text.
   std::unordered_map<const Set*, std::map<std::string, std::unique_ptr<Set>, std::less<>>> layers;
+
+  // nullptr when it is not known what `tree` gives over `data`.
+  const Datum* find_included(const Tree& tree) const {
+    if (const auto found = included.find(&tree); found != included.end()) return &found->second;
+    const auto of_data = included_by_data.find(data);
+    if (of_data == included_by_data.end()) return nullptr;
+    const auto found = of_data->second.find(&tree);
+    return found == of_data->second.end() ? nullptr : &found->second;
+  }
 };
 
 namespace {
@@ -77,15 +100,17 @@ class Output {
 };
 
 // Of a tree of `set`; see steady.h.
-bool is_known_steady(const Set& set, std::unordered_map<const Tree*, bool>& known, const Tree& tree) {
-  const auto [found, is_new] = known.emplace(&tree, false);
+Steadiness steadiness_of(const Set& set, const Options& options, std::unordered_map<const Tree*, Steadiness>& known,
+                         const Tree& tree) {
+  const auto [found, is_new] = known.emplace(&tree, Steadiness::none);
   if (!is_new) return found->second;
-  const bool steady = is_steady(tree, [&](std::string_view name) {
-    const Tree* const included = set.find(name);
-    return included != nullptr && is_known_steady(set, known, *included);
-  });
-  known[&tree] = steady;
-  return steady;
+  const Steadiness found_out =
+      steadiness(tree, {options.own_fields, [&](std::string_view name) {
+                          const Tree* const included = set.find(name);
+                          return included == nullptr ? Steadiness::none : steadiness_of(set, options, known, *included);
+                        }});
+  known[&tree] = found_out;
+  return found_out;
 }
 
 Error no_template(const Set& set, std::string_view name) {
@@ -113,7 +138,8 @@ Result<std::string> Execution::run(std::string_view name, const Datum& data) {
   const bool was_parsed = text == state_->texts.end() || text->second.parsed != nullptr;
   const Tree* tree = TRY(find(set(), name));
   if (!tree) return no_template(set(), name);
-  state_->included.clear();  // the caller may have edited `data` since
+  state_->included.clear();
+  if (options_.own_fields.empty()) state_->included_by_data.clear();  // the caller may have edited `data` since
   const Replaced<const Node*> over(state_->data, static_cast<const Node*>(data.as_map()));
   Output output(state_->out);
   const auto written = output.of(*this, set(), *tree, data);
@@ -149,8 +175,7 @@ Result<Datum> Execution::include(std::string_view name, const Datum& data) {
   if (!tree) return no_template(set(), name);
   const bool is_known_data = state_->data != nullptr && data.node() == state_->data && state_->current == &set_;
   if (is_known_data) {
-    const auto known = state_->included.find(tree);
-    if (known != state_->included.end()) return known->second;
+    if (const Datum* known = state_->find_included(*tree)) return *known;
   }
   std::size_t& open = found->second;  // stays in its place while others are added
   ++open;
@@ -158,8 +183,10 @@ Result<Datum> Execution::include(std::string_view name, const Datum& data) {
   const auto written = output.of(*this, set(), *tree, data);
   --open;
   Datum text(TRY(written));
-  if (is_known_data && set_.find(name) == tree && is_known_steady(set_, state_->steady, *tree))
-    state_->included.emplace(tree, text);
+  if (!is_known_data || set_.find(name) != tree) return text;
+  const Steadiness steady = steadiness_of(set_, options_, state_->steady, *tree);
+  if (steady == Steadiness::of_run) state_->included.emplace(tree, text);
+  if (steady == Steadiness::of_data) state_->included_by_data[Ref<Node>(data.node())].emplace(tree, text);
   return text;
 }
 
@@ -208,8 +235,20 @@ Result<void> Execution::spend(std::uint64_t steps, std::size_t bytes) {
 }
 
 void Execution::note_edit(const Ref<Map>& map) {
-  state_->included.clear();
+  if (state_->has_edited_data || !map->is_made()) {
+    state_->has_edited_data = true;
+    state_->included.clear();
+    state_->included_by_data.clear();
+  }
   if (state_->edited.empty() || state_->edited.back().get() != map.get()) state_->edited.push_back(map);
+}
+
+bool Execution::has_edited_data() const {
+  return state_->has_edited_data;
+}
+
+std::uint64_t Execution::steps() const {
+  return state_->steps;
 }
 
 std::unique_ptr<Execution::Kept>& Execution::kept(std::string_view name) {

@@ -17,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -45,6 +46,9 @@ struct Options {
   bool lint = false;  // `required` and `fail` let pass, as in `helm lint`
   Limits limits = {};
   const Clock* clock = nullptr;  // nullptr: the system's
+  // Names behind the data's "." or "$" that may give something else in the next run over the same data (Helm's
+  // .Template). Not empty: the caller edits nothing but these between runs.
+  std::span<const std::string_view> own_fields = {};
 };
 
 // What the functions of a caller's own table need from their Execution: derive, and cast in the function.
@@ -93,6 +97,10 @@ class Execution {
   Result<void> spend(std::uint64_t steps, std::size_t bytes = 0);
   // A function that edits a dict says so, so that what holds itself can be freed.
   void note_edit(const Ref<Map>& map);
+
+  // Was anything edited that templates did not make themselves? Then what runs after may see it.
+  bool has_edited_data() const;
+  std::uint64_t steps() const;  // that were spent
 
   // What functions keep from one call to the next (compiled expressions), by a name of theirs; null at first.
   struct Kept {

@@ -42,7 +42,7 @@ Error wrong_kind(const Value& value, const Type& wanted) {
 Datum error_dict(const std::string& message) {
   Map::Entries entries;
   entries.emplace("Error", Datum(message));
-  return Datum(make<Map>(std::move(entries)));
+  return Datum(make<Map>(std::move(entries))).made();
 }
 
 Datum error_list(const std::string& message) {
@@ -54,7 +54,7 @@ Result<Datum> as_kind(const Value& value, const Type& wanted) {
   if (value.is_null()) return Datum::nil_of(wanted);
   const bool fits = wanted.kind == Kind::map ? value.is_map() : value.is_list();
   if (!fits) return wrong_kind(value, wanted);
-  return Datum::from(value);
+  return Datum::from(value).made();
 }
 
 // YAML has numbers that JSON can't write.
@@ -70,7 +70,7 @@ Result<void> check_json(const Value& value) {
 Result<Datum> read_yaml(std::string_view text, const Type& wanted) {
   constexpr std::string_view kConverting = "error converting YAML to JSON";
   const Value first = TRY(read_first_yaml(text).in(kConverting));
-  if (first.is_null()) return wanted.kind == Kind::map ? Datum(make<Map>()) : Datum(make<List>());
+  if (first.is_null()) return wanted.kind == Kind::map ? Datum(make<Map>()).made() : Datum(make<List>());
   TRY(check_json(first).in(kConverting));
   auto datum = as_kind(with_json_numbers(first), wanted);
   if (datum.ok()) return datum;
@@ -186,7 +186,7 @@ Result<Datum> to_toml(Call& call) {
 
 Result<Datum> from_toml(Call& call) {
   const auto value = parse_toml(call.text(0));
-  return value.ok() ? Datum::from(*value) : error_dict(value.error().message);
+  return value.ok() ? Datum::from(*value).made() : error_dict(value.error().message);
 }
 
 Error author_says(std::string_view message) {

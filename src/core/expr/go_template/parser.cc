@@ -233,6 +233,13 @@ NodePtr Parser::text_or_action() {
   return node;
 }
 
+// What the pipeline always prints; empty when that is not known: {{ "{{" }} and its like, which charts are full of.
+std::string_view constant_text(const PipeNode& pipe) {
+  if (!pipe.variables.empty() || pipe.commands.size() != 1 || pipe.command(0).args.size() != 1) return {};
+  const TreeNode& only = *pipe.command(0).args[0];
+  return only.type == NodeType::string ? static_cast<const StringNode&>(only).text->as_string() : std::string_view();
+}
+
 NodePtr Parser::action() {
   const Token word = next_non_space();
   switch (word.type) {
@@ -259,7 +266,10 @@ NodePtr Parser::action() {
   tokens_.back();
   ActionNode* const node = make<ActionNode>(word.pos);
   node->pipe = pipeline("command", TokenType::right_delim);
-  return node->pipe ? node : nullptr;
+  if (!node->pipe) return nullptr;
+  const std::string_view text = constant_text(*node->pipe);
+  // A template of blanks alone is empty for Go, of actions that print blanks is not.
+  return trim_space(text).empty() ? static_cast<NodePtr>(node) : make<TextNode>(word.pos, text);
 }
 
 NodePtr Parser::end_of_branch() {

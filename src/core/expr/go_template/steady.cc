@@ -187,44 +187,82 @@ constexpr std::string_view kSteady[] = {"abbrev",
                                         "wrapWith"};
 static_assert(std::is_sorted(std::begin(kSteady), std::end(kSteady)));
 
-struct Walk {
-  const std::function<bool(std::string_view)>& include_steady;
+// Walks a tree until it finds something that is not steady, and notes on the way whether a run's own shows.
+class Walk {
+ public:
+  explicit Walk(const SteadyQuestion& question) : question_(question) {}
 
-  bool all(Nodes nodes) const {
+  Steadiness of(const Tree& tree) {
+    if (!is_steady(*tree.root)) return Steadiness::none;
+    return shows_own_ ? Steadiness::of_run : Steadiness::of_data;
+  }
+
+ private:
+  bool all(Nodes nodes) {
     return std::all_of(nodes.begin(), nodes.end(), [&](const NodePtr node) { return is_steady(*node); });
   }
 
-  bool command(const CommandNode& command) const {
+  // The whole of what the tree runs over, but for those inside of `with` and `range`.
+  bool is_data(const TreeNode& node) const {
+    if (node.type == NodeType::dot) return dot_is_data_;
+    return node.type == NodeType::variable && static_cast<const PathNode&>(node).names.size() == 1 &&
+           static_cast<const PathNode&>(node).names[0] == "$";
+  }
+  // A pipeline that is nothing but that.
+  bool is_data(const PipeNode& pipe) const {
+    return pipe.commands.size() == 1 && pipe.variables.empty() && pipe.command(0).args.size() == 1 &&
+           is_data(*pipe.command(0).args[0]);
+  }
+
+  bool includes(std::string_view name) {
+    const Steadiness included = question_.of_included(name);
+    shows_own_ = shows_own_ || included == Steadiness::of_run;
+    return included != Steadiness::none;
+  }
+
+  bool command(const CommandNode& command) {
     const TreeNode& first = *command.args[0];
-    const bool includes =
+    const bool includes_one =
         first.type == NodeType::identifier && static_cast<const IdentifierNode&>(first).name == "include";
-    if (!includes) return all(command.args);
+    if (!includes_one) return all(command.args);
     if (command.args.size() < 2 || command.args[1]->type != NodeType::string) return false;
-    return include_steady(static_cast<const StringNode&>(*command.args[1]).text->as_string()) &&
-           all(command.args.subspan(2));
+    if (!includes(static_cast<const StringNode&>(*command.args[1]).text->as_string())) return false;
+    const Nodes data = command.args.subspan(2);
+    return (data.size() == 1 && is_data(*data[0])) || all(data);
   }
 
-  bool pipe(const PipeNode& node) const {
+  // The data itself is taken for something that shows everything, a run's own too.
+  bool path(const PathNode& node) {
+    Names names = node.names;
+    if (node.type == NodeType::variable) {
+      if (names[0] != "$") return true;
+      names = names.subspan(1);
+    } else if (!dot_is_data_) {
+      return true;
+    }
+    const auto& own = question_.own_fields;
+    if (names.empty() || std::find(own.begin(), own.end(), names[0]) != own.end()) shows_own_ = true;
+    return true;
+  }
+
+  bool deeper(const auto& walk) {
     if (!stack_is_short()) [[likely]]
-      return all(node.commands);
+      return walk();
     bool steady = false;
-    on_fresh_stack([&] { steady = all(node.commands); });
+    on_fresh_stack([&] { steady = walk(); });
     return steady;
   }
 
-  bool branch(const BranchNode& node) const {
-    if (!stack_is_short()) [[likely]]
-      return branch_here(node);
-    bool steady = false;
-    on_fresh_stack([&] { steady = branch_here(node); });
-    return steady;
+  bool branch(const BranchNode& node) {
+    if (!is_steady(*node.pipe)) return false;
+    const bool outside = dot_is_data_;
+    if (node.type != NodeType::if_) dot_is_data_ = false;
+    const bool list = is_steady(*node.list);
+    dot_is_data_ = outside;
+    return list && (node.else_list == nullptr || is_steady(*node.else_list));
   }
 
-  bool branch_here(const BranchNode& node) const {
-    return is_steady(*node.pipe) && is_steady(*node.list) && (node.else_list == nullptr || is_steady(*node.else_list));
-  }
-
-  bool is_steady(const TreeNode& node) const {
+  bool is_steady(const TreeNode& node) {
     switch (node.type) {
       case NodeType::list:
         return all(static_cast<const ListNode&>(node).nodes);
@@ -233,13 +271,13 @@ struct Walk {
       case NodeType::if_:
       case NodeType::range:
       case NodeType::with:
-        return branch(static_cast<const BranchNode&>(node));
+        return deeper([&] { return branch(static_cast<const BranchNode&>(node)); });
       case NodeType::template_: {
         const auto& call = static_cast<const TemplateNode&>(node);
-        return include_steady(call.name) && (call.pipe == nullptr || is_steady(*call.pipe));
+        return includes(call.name) && (call.pipe == nullptr || is_data(*call.pipe) || is_steady(*call.pipe));
       }
       case NodeType::pipe:
-        return pipe(static_cast<const PipeNode&>(node));
+        return deeper([&] { return all(static_cast<const PipeNode&>(node).commands); });
       case NodeType::command:
         return command(static_cast<const CommandNode&>(node));
       case NodeType::chain:
@@ -247,16 +285,26 @@ struct Walk {
       case NodeType::identifier:
         return std::binary_search(std::begin(kSteady), std::end(kSteady),
                                   static_cast<const IdentifierNode&>(node).name);
+      case NodeType::field:
+      case NodeType::variable:
+        return path(static_cast<const PathNode&>(node));
+      case NodeType::dot:
+        shows_own_ = shows_own_ || dot_is_data_;
+        return true;
       default:
         return true;
     }
   }
+
+  const SteadyQuestion& question_;
+  bool dot_is_data_ = true;
+  bool shows_own_ = false;
 };
 
 }  // namespace
 
-bool is_steady(const Tree& tree, const std::function<bool(std::string_view name)>& include_steady) {
-  return Walk{include_steady}.is_steady(*tree.root);
+Steadiness steadiness(const Tree& tree, const SteadyQuestion& question) {
+  return Walk(question).of(tree);
 }
 
 }  // namespace caisson::go_template

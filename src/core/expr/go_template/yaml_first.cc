@@ -69,13 +69,13 @@ Result<Value> read_first_yaml(std::string_view text) {
   const bool is_behind = is_behind_document(all.error());
   const std::size_t wrong_at = place_of(all.error(), text);
   const auto broken = is_behind ? broken_token(text, wrong_at) : std::nullopt;
-  if (broken) return Error{broken->code, go_yaml_error(*broken)};
+  if (broken) return Error{broken->code, go_yaml_error(*broken, text)};
   const std::size_t end = is_behind ? wrong_at : first_marker(text);
   if (end < text.size() && end <= wrong_at) {
     const auto before = read_stream(text.substr(0, end));
     if (before.ok() && !before->empty()) return first_of(*before);
   }
-  return Error{all.error().code, go_yaml_error(all.error())};
+  return Error{all.error().code, go_yaml_error(all.error(), text)};
 }
 
 }  // namespace caisson::go_template

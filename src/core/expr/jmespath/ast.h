@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/document/value.h"
@@ -52,6 +53,7 @@ struct Node {
   std::uint32_t a = 0, b = 0, c = 0;
   std::uint32_t depth = 1;
   std::string text;
+  std::string_view key;  // of a field: `text` as maps hold it, which they know by its address
   Value value;
   std::int64_t number = 0;
   std::optional<std::int64_t> from, to, step;  // of a slice

@@ -145,7 +145,7 @@ const Value* Interpreter::place(std::uint32_t index, const Value& current) {
   const Node& node = tree_.nodes[index];
   if (node.kind == NodeKind::field) {
     ++steps_;
-    return current.find(node.text);
+    return current.find(node.key);
   }
   if (node.kind != NodeKind::subexpression) return nullptr;
   const Value* left = place(node.a, current);
@@ -154,7 +154,7 @@ const Value* Interpreter::place(std::uint32_t index, const Value& current) {
 
 Result<Value> Interpreter::field(const Node& node, const Value& current) {
   if (!current.is_map()) return Value();
-  const Value* found = current.find(node.text);
+  const Value* found = current.find(node.key);
   if (found != nullptr) return *found;
   missing_ = &node.text;
   return Value();

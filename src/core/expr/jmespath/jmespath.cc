@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/document/keys.h"
 #include "core/expr/jmespath/interpreter.h"
 #include "core/expr/jmespath/parser.h"
 
@@ -12,6 +13,7 @@ struct Expression::Program {
   std::string text;
   Tree tree;
   std::vector<std::string> roots, variables;
+  bool calls_nothing = false;
 };
 
 namespace {
@@ -81,6 +83,10 @@ Result<Expression> Expression::compile(std::string_view text, Dialect dialect) {
   program->tree = TRY(parse(text, dialect));
   collect_roots(program->tree, program->tree.root, true, program->roots);
   program->variables = free_variables(program->tree);
+  program->calls_nothing = std::none_of(program->tree.nodes.begin(), program->tree.nodes.end(),
+                                        [](const Node& node) { return node.kind == NodeKind::call; });
+  for (Node& node : program->tree.nodes)
+    if (node.kind == NodeKind::field) node.key = document::interned_key(node.text);
   return Expression(std::move(program));
 }
 
@@ -98,6 +104,9 @@ const std::string& Expression::text() const {
 }
 const std::vector<std::string>& Expression::roots() const {
   return program_->roots;
+}
+bool Expression::calls_nothing() const {
+  return program_->calls_nothing;
 }
 const std::vector<std::string>& Expression::variables() const {
   return program_->variables;

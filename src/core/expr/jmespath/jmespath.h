@@ -58,6 +58,8 @@ class Expression {
   const std::vector<std::string>& roots() const;
   // The names of $name, without those that a `let` makes.
   const std::vector<std::string>& variables() const;
+  // It has no functions: of the same input it finds the same, whatever the time.
+  bool calls_nothing() const;
 
  private:
   struct Program;

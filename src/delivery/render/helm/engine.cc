@@ -2,11 +2,15 @@
 #include "delivery/render/helm/engine.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/expr/go_template/execution.h"
-#include "delivery/render/helm/parse_ahead.h"
+#include "delivery/render/helm/template_order.h"
+#include "delivery/render/helm/template_run.h"
+#include "delivery/render/helm/two_threads.h"
 
 namespace caisson::render::helm {
 namespace {
@@ -53,32 +57,8 @@ void collect_templates(const Chart& chart, const std::string& parent, std::vecto
   for (const Chart& child : chart.dependencies) collect_templates(child, path, out);
   for (const File& file : chart.files->templates) {
     if (chart.metadata.is_library() && !path_base(file.name).starts_with('_')) continue;
-    out.push_back({path_clean(path + "/" + file.name), {chart.files, &file.data}});
+    out.push_back({template_path(path, file.name), {chart.files, &file.data}});
   }
-}
-
-// Sorts by `path`: deeper paths first, and of one depth the later name, so that a chart's own definitions come after
-// its subcharts' and win. Of several items of one path the last is kept.
-template <class Item>
-void sort_as_helm(std::vector<Item>& items) {
-  struct Place {
-    std::ptrdiff_t slashes;
-    std::size_t index;
-  };
-  std::vector<Place> places;
-  for (std::size_t i = 0; i < items.size(); ++i)
-    places.push_back({std::count(items[i].path.begin(), items[i].path.end(), '/'), i});
-  std::sort(places.begin(), places.end(), [&](const Place& a, const Place& b) {
-    if (a.slashes != b.slashes) return a.slashes > b.slashes;
-    const int order = items[a.index].path.compare(items[b.index].path);
-    return order != 0 ? order > 0 : a.index > b.index;
-  });
-  std::vector<Item> sorted;
-  for (const Place& place : places) {
-    Item& item = items[place.index];
-    if (sorted.empty() || sorted.back().path != item.path) sorted.push_back(std::move(item));
-  }
-  items = std::move(sorted);
 }
 
 // "template: FILE:LINE: …: WHAT" is shown as "parse error at (FILE:LINE): WHAT".
@@ -109,12 +89,14 @@ Error run_error(const Error& error) {
 
 // May `text` define templates beside its own? A keyword stands right behind the braces.
 bool may_define(std::string_view text) {
-  constexpr std::string_view kLeft = "{{";
-  for (std::size_t at = 0; (at = text.find(kLeft, at)) != std::string_view::npos;) {
-    at += kLeft.size();
-    const std::size_t word = text.find_first_not_of("- \t\r\n", at);
-    if (word == std::string_view::npos) return false;
-    const std::string_view rest = text.substr(word);
+  const auto passed_over = [](char c) { return c == '-' || c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
+  for (std::size_t at = 0; (at = text.find('{', at)) != std::string_view::npos;) {
+    if (++at >= text.size() || text[at] != '{') continue;
+    do {
+      ++at;
+    } while (at < text.size() && passed_over(text[at]));
+    if (at >= text.size() || (text[at] != 'd' && text[at] != 'b')) continue;
+    const std::string_view rest = text.substr(at);
     if (rest.starts_with("define") || rest.starts_with("block")) return true;
   }
   return false;
@@ -125,11 +107,12 @@ go_template::Set empty_set() {
           {kFunctions, go_template::helm_functions(), go_template::sprig_functions(), go_template::go_functions()}};
 }
 
-using Outputs = std::map<std::string, std::string>;  // by path
+// Two threads share the work from here on: less is done while a thread starts.
+constexpr std::size_t kTextBytesOfTwo = 64u << 10;
 
-std::string without_no_value(std::string text) {
-  constexpr std::string_view kNoValue = "<no value>";
-  return text.find(kNoValue) == std::string::npos ? std::move(text) : replace_all(std::move(text), kNoValue, "");
+std::size_t text_bytes(const std::vector<TemplateText>& texts) {
+  return std::accumulate(texts.begin(), texts.end(), std::size_t{0},
+                         [](std::size_t sum, const TemplateText& one) { return sum + one.text->size(); });
 }
 
 }  // namespace
@@ -152,45 +135,38 @@ Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vecto
 
 namespace {
 
-// A text that is parsed when it runs.
-struct LateText {
-  std::string path;
-  std::function<Result<go_template::Trees>()> parse;
-};
-
-Result<Outputs> run(const go_template::Set& set, std::vector<LateText> later, const Chart& chart, const Value& values,
-                    const ReleaseInfo& release, const Capabilities& capabilities, const EngineOptions& options,
-                    const OutputReader& reader) {
+// `late`: those of the chart's texts that are not in `set`; `bytes`: of all of them.
+Result<Outputs> run(const go_template::Set& set, std::vector<TemplateText> late, std::size_t bytes, const Chart& chart,
+                    const Value& values, const ReleaseInfo& release, const Capabilities& capabilities,
+                    const EngineOptions& options, const OutputReader& reader) {
+  // What gives another value, or the whole of ".", from one template to the next.
+  static constexpr std::string_view kOwnFields[] = {"AsMap", "PathValue", "Subcharts", "Table", "Template", "YAML"};
   EngineHost host(options);
-  go_template::Options run_options;
-  run_options.missing_key = go_template::MissingKey::zero;
-  run_options.lint = options.lint;
-  run_options.limits.steps_max = options.steps_max;
-  run_options.clock = options.clock;
-  std::vector<Renderable> templates = renderables(chart, values, release, capabilities);
-  sort_as_helm(templates);
-  go_template::Execution execution(set, run_options, &host);
-  for (LateText& one : later) execution.add_text(one.path, std::move(one.parse));
-  Outputs out;
-  for (const Renderable& one : templates) {
-    set_template(one);
-    auto text = execution.run(one.path, one.data);
-    if (!text.ok()) return run_error(text.error());
-    std::string shown = without_no_value(std::move(text).value());
-    if (reader && !one.path.ends_with(kNotesFile))
-      reader(one.path, std::move(shown));
-    else
-      out.emplace(one.path, std::move(shown));
-  }
+  TemplateRun run{.set = set, .options = {}, .host = &host, .data = {}, .late = std::move(late), .reader = reader};
+  run.options.missing_key = go_template::MissingKey::zero;
+  run.options.lint = options.lint;
+  run.options.limits.steps_max = options.steps_max;
+  run.options.clock = options.clock;
+  run.options.own_fields = kOwnFields;
+  run.by_two = bytes >= kTextBytesOfTwo && !options.lookup && !options.host_by_name;
+  run.data = [&] {
+    std::vector<Renderable> templates = renderables(chart, values, release, capabilities);
+    sort_as_helm(templates);
+    return templates;
+  };
+  auto out = run_all_templates(run);
+  if (!out.ok()) return run_error(out.error());
   return out;
 }
 
-// Adds the first `count` texts of `ahead`, with these paths. False when one does not parse.
-bool add_all(go_template::Set& set, ParseAhead& ahead, const std::vector<TemplateText>& texts, std::size_t count) {
+// Adds the first `count` texts. False when one does not parse.
+bool add_first(go_template::Set& set, const std::vector<TemplateText>& texts, std::size_t count) {
+  std::vector<std::optional<Result<go_template::Trees>>> parsed(count);
+  const bool pays = text_bytes({texts.begin(), texts.begin() + static_cast<std::ptrdiff_t>(count)}) >= kTextBytesOfTwo;
+  on_two_threads(count, pays, [&](std::size_t i) { parsed[i] = set.parse_apart(texts[i].path, texts[i].text); });
   for (std::size_t i = 0; i < count; ++i) {
-    auto trees = ahead.take(i);
-    if (!trees.ok()) return false;
-    set.add(texts[i].path, std::move(trees).value());
+    if (!parsed[i]->ok()) return false;
+    set.add(texts[i].path, std::move(*parsed[i]).value());
   }
   return true;
 }
@@ -200,41 +176,28 @@ bool add_all(go_template::Set& set, ParseAhead& ahead, const std::vector<Templat
 Result<Outputs> run_templates(const go_template::Set& set, const Chart& chart, const Value& values,
                               const ReleaseInfo& release, const Capabilities& capabilities,
                               const EngineOptions& options) {
-  return run(set, {}, chart, values, release, capabilities, options, nullptr);
+  return run(set, {}, text_bytes(templates_of(chart)), chart, values, release, capabilities, options, nullptr);
 }
 
 Result<Outputs> render_once(const Chart& chart, const Value& values, const ReleaseInfo& release,
                             const Capabilities& capabilities, const EngineOptions& options,
                             const OutputReader& reader) {
   const std::vector<TemplateText> templates = templates_of(chart);
+  const std::size_t bytes = text_bytes(templates);
   std::vector<TemplateText> texts = templates;
   const auto runs_late = [](const TemplateText& one) {
     return !path_base(one.path).starts_with('_') && !may_define(*one.text);
   };
   const auto late = std::stable_partition(texts.begin(), texts.end(), [&](const auto& one) { return !runs_late(one); });
-  const auto first_count = static_cast<std::size_t>(late - texts.begin());
   go_template::Set set = empty_set();
-  ParseAhead ahead(set, texts);
-  const bool shadows = !add_all(set, ahead, texts, first_count) ||
+  const bool shadows = !add_first(set, texts, static_cast<std::size_t>(late - texts.begin())) ||
                        std::any_of(late, texts.end(), [&](const TemplateText& one) { return set.defines(one.path); });
   if (shadows) {
     const auto all = TRY(parse_templates(templates));
-    return run(*all, {}, chart, values, release, capabilities, options, reader);
+    return run(*all, {}, bytes, chart, values, release, capabilities, options, reader);
   }
-  std::vector<LateText> later;
-  for (std::size_t i = first_count; i < texts.size(); ++i)
-    later.push_back({texts[i].path, [&ahead, i] { return ahead.take(i); }});
-  OutputReader read_meanwhile;
-  if (reader) {
-    read_meanwhile = [&](std::string path, std::string text) {
-      ahead.add([&reader, path = std::move(path), text = std::move(text)]() mutable {
-        reader(std::move(path), std::move(text));
-      });
-    };
-  }
-  auto out = run(set, std::move(later), chart, values, release, capabilities, options, read_meanwhile);
+  auto out = run(set, {late, texts.end()}, bytes, chart, values, release, capabilities, options, reader);
   if (!out.ok()) TRY(parse_templates(templates));  // an error of the parser, in any template, is the one to tell
-  if (out.ok()) ahead.finish();
   return out;
 }
 

@@ -41,12 +41,13 @@ Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vecto
 
 inline constexpr std::string_view kNotesFile = "NOTES.txt";  // what ends so is told to people, and no manifest
 
-// What the templates give, by path, partials left out. `values`: coalesced. Errors: invalid in Helm's words; timeout
+using Outputs = std::map<std::string, std::string>;  // by path
+
+// What the templates give, partials left out. `values`: coalesced. Errors: invalid in Helm's words; timeout
 // and too_large above limits.
-Result<std::map<std::string, std::string>> run_templates(const go_template::Set& set, const Chart& chart,
-                                                         const Value& values, const ReleaseInfo& release,
-                                                         const Capabilities& capabilities,
-                                                         const EngineOptions& options);
+Result<Outputs> run_templates(const go_template::Set& set, const Chart& chart, const Value& values,
+                              const ReleaseInfo& release, const Capabilities& capabilities,
+                              const EngineOptions& options);
 
 // Is told what the templates give, each when it is there, by the thread that renders or another, several at a time.
 using OutputReader = std::function<void(std::string path, std::string text)>;
@@ -55,9 +56,8 @@ using OutputReader = std::function<void(std::string path, std::string text)>;
 // it, which takes a fraction of the memory. Output and errors are the same: what does not parse comes before what
 // fails. What `reader` (may be null) was given is left out of the result; it has returned when this does, and may miss
 // some when this fails. It is not given NOTES.txt.
-Result<std::map<std::string, std::string>> render_once(const Chart& chart, const Value& values,
-                                                       const ReleaseInfo& release, const Capabilities& capabilities,
-                                                       const EngineOptions& options,
-                                                       const OutputReader& reader = nullptr);
+Result<Outputs> render_once(const Chart& chart, const Value& values, const ReleaseInfo& release,
+                            const Capabilities& capabilities, const EngineOptions& options,
+                            const OutputReader& reader = nullptr);
 
 }  // namespace caisson::render::helm

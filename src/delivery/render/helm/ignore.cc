@@ -59,9 +59,6 @@ bool well_formed(std::string_view pattern) {
 }
 
 bool match(std::string_view pattern, std::string_view name) {
-  // Most patterns are "name", "*.swp" and their like, and most names fit none of them: the last characters tell.
-  const std::string_view end = pattern.substr(std::min(pattern.find_last_of("*?]\\") + 1, pattern.size()));
-  if (!name.ends_with(end)) return false;
   std::size_t star_pattern = std::string_view::npos, star_name = 0;
   std::string_view p = pattern, n = name;
   while (true) {
@@ -102,7 +99,7 @@ std::optional<bool> path_matches(std::string_view pattern, std::string_view name
 }
 
 IgnoreRules::IgnoreRules() {
-  rules_.push_back({"templates/.?*", false, false, true});
+  rules_.push_back({"templates/.?*", 0, false, false, true});
 }
 
 Result<void> IgnoreRules::add(std::string_view line) {
@@ -123,6 +120,7 @@ Result<void> IgnoreRules::add(std::string_view line) {
   rule.whole_path = line.find('/') != std::string_view::npos;
   if (line.starts_with('/')) line.remove_prefix(1);
   rule.pattern = line;
+  rule.tail_size = line.size() - (line.find_last_of("*?]\\") + 1);
   if (rules_.size() >= kRulesMax) return Error{ErrorCode::too_large, ".helmignore: too many rules"};
   rules_.push_back(std::move(rule));
   return {};
@@ -140,9 +138,12 @@ Result<IgnoreRules> IgnoreRules::parse(std::string_view text) {
 
 bool IgnoreRules::ignores(std::string_view path, bool directory) const {
   if (path.empty() || path == "." || path == "./") return false;
-  const std::string base = path_base(path);
+  const std::string base_text = path_base(path);
+  const std::string_view base = base_text;
   for (const Rule& rule : rules_) {
-    const bool matches = match(rule.pattern, rule.whole_path ? path : std::string_view(base));
+    // Most patterns are "name", "*.swp" and their like, and most names fit none of them: the last characters tell.
+    const std::string_view name = rule.whole_path ? path : base, pattern = rule.pattern;
+    const bool matches = name.ends_with(pattern.substr(pattern.size() - rule.tail_size)) && match(pattern, name);
     if (rule.negated) {
       if ((rule.only_directories && !directory) || !matches) return true;
       continue;

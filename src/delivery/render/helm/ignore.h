@@ -25,6 +25,7 @@ class IgnoreRules {
  private:
   struct Rule {
     std::string pattern;
+    std::size_t tail_size = 0;  // of what stands behind the last special character: names that fit end so
     bool negated = false, only_directories = false, whole_path = false;
   };
   Result<void> add(std::string_view line);

@@ -233,7 +233,7 @@ void ManifestReader::take(std::string path, std::string text) {
   if (path_base(path).starts_with('_')) return;
   ReadFile file = read_documents(path, text, impl_->read, impl_->documents);
   const std::lock_guard lock(impl_->mutex);
-  impl_->files.emplace(std::move(path), std::move(file));
+  impl_->files.insert_or_assign(std::move(path), std::move(file));
 }
 
 Result<Manifests> ManifestReader::sorted(std::vector<std::string>& warnings) {

@@ -50,7 +50,8 @@ class ManifestReader {
   explicit ManifestReader(Read read = Read::whole, DocumentCache* documents = nullptr);  // borrowed, may be null
   ~ManifestReader();
 
-  void take(std::string path, std::string text);  // any thread; a partial is passed over
+  // Any thread. A partial is passed over; of one path, what is taken last counts.
+  void take(std::string path, std::string text);
 
   // Once, when all were taken. Hooks of unknown events go into `warnings`. Errors: invalid "YAML parse error on PATH:
   // …", of the first path.

@@ -48,6 +48,7 @@ bool is_end(std::string_view rest) {  // nothing but blanks and a comment
 
 // Words that YAML 1.1 reads as something else than text.
 bool is_special(std::string_view word) {
+  if (word.size() > 5) return false;
   static constexpr std::string_view kWords[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
   return std::any_of(std::begin(kWords), std::end(kWords),
                      [&](std::string_view one) { return equals_ignoring_case(one, word); });

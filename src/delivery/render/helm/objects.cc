@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/expr/go_template/function.h"
 #include "delivery/render/helm/go_text.h"
+#include "delivery/render/helm/template_order.h"
 
 namespace caisson::render::helm {
 namespace {
@@ -366,7 +367,7 @@ struct Builder {
     next->set("Subcharts", Datum(subcharts));
     for (const File& file : chart.files->templates) {
       if (chart.metadata.is_library() || path_base(file.name).starts_with('_')) continue;
-      out.push_back({path_clean(path + "/" + file.name), Datum(next, kValues), path + "/templates"});
+      out.push_back({template_path(path, file.name), Datum(next, kValues), path + "/templates"});
     }
     return Datum(std::move(next));
   }

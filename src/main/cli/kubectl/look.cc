@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// events, auth, why (why.cc), api-resources, api-versions, explain, cluster-info.
+// events, auth, why (why.cc), api-resources, api-versions, explain (explain.cc), cluster-info.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "main/cli/kubectl/dump.h"
+#include "main/cli/kubectl/explain.h"
 #include "main/cli/kubectl/why.h"
 
 namespace caisson::cli::kubectl {
@@ -26,7 +27,6 @@ constexpr FlagSpec kApiFlags[] = {{"namespaced", FlagKind::text}, {"api-group", 
                                   {"verbs", FlagKind::list},      {"sort-by", FlagKind::text},
                                   {"categories", FlagKind::list}, {"no-headers", FlagKind::boolean},
                                   {"cached", FlagKind::boolean}};
-constexpr FlagSpec kExplainFlags[] = {{"api-version", FlagKind::text}, {"recursive", FlagKind::boolean, 'r'}};
 
 // --- events
 
@@ -265,96 +265,6 @@ Result<int> run_api_versions(Call& call) {
   }
   std::sort(out.begin(), out.end());
   for (const std::string& version : out) std::printf("%s\n", version.c_str());
-  return 0;
-}
-
-// --- explain
-
-// Follows allOf with one $ref, which is how a field that has a default names its type.
-const Value& followed(const Value& schemas, const Value& given) {
-  const Value* schema = &given;
-  for (int depth = 0; depth < 16; ++depth) {
-    const Value& reference = (*schema)["$ref"].is_null() ? (*schema)["allOf"][0]["$ref"] : (*schema)["$ref"];
-    if (reference.is_null()) break;
-    const std::string_view text = reference.as_string();
-    schema = &schemas[text.substr(text.rfind('/') + 1)];
-  }
-  return *schema;
-}
-
-std::string type_name(const Value& schemas, const Value& schema) {
-  const Value& reference = schema["$ref"].is_null() ? schema["allOf"][0]["$ref"] : schema["$ref"];
-  if (!reference.is_null()) {
-    const std::string_view text = reference.as_string();
-    return std::string(text.substr(text.rfind('.') + 1));
-  }
-  const std::string_view type = schema["type"].as_string();
-  if (type == "array") return "[]" + type_name(schemas, schema["items"]);
-  if (type == "object" && !schema["additionalProperties"].is_null())
-    return "map[string]" + type_name(schemas, schema["additionalProperties"]);
-  return type.empty() || type == "object" ? "Object" : std::string(type);
-}
-
-void print_fields(const Value& schemas, const Value& schema, int indent, bool recursive, int depth) {
-  const Value& of = followed(schemas, schema);
-  const auto required = of["required"].items();
-  std::vector<std::string> names;
-  for (const auto& [name, field] : of["properties"].entries()) names.emplace_back(name);
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
-    const Value& field = of["properties"][name];
-    const bool needed = std::find(required.begin(), required.end(), Value(name)) != required.end();
-    std::printf("%*s%s\t<%s>%s\n", indent, "", name.c_str(), type_name(schemas, field).c_str(),
-                needed ? " -required-" : "");
-    if (!recursive)
-      std::printf("%*s%s\n\n", indent + 2, "",
-                  field["description"].as_string().empty() ? "<no description>" : field["description"].str().c_str());
-    const Value& inner = field["items"].is_null()
-                             ? field["additionalProperties"].is_null() ? field : field["additionalProperties"]
-                             : field["items"];
-    if (recursive && depth < 12) print_fields(schemas, inner, indent + 2, true, depth + 1);
-  }
-}
-
-Result<int> run_explain(Call& call) {
-  if (call.arguments.size() != 1)
-    return usage(call.arguments.empty() ? "You must specify the type of resource to explain. Use \"caisson "
-                                          "api-resources\" for a complete list of supported resources."
-                                        : "We accept only this format: explain RESOURCE");
-  const auto words = split(call.arguments[0], '.');
-  const kube::Resource resource = TRY(resource_of(call, words[0]));
-  const std::string version = call.text("api-version", resource.api_version());
-  const Value document =
-      TRY(get(call, "/openapi/v3/" + std::string(version.find('/') == std::string::npos ? "api/" : "apis/") + version));
-  const Value& schemas = document["components"]["schemas"];
-  const Value* schema = nullptr;
-  for (const auto& [name, candidate] : schemas.entries()) {
-    for (const Value& of : candidate["x-kubernetes-group-version-kind"].items()) {
-      if (of["kind"].as_string() == resource.kind && of["group"].as_string() == resource.group) schema = &candidate;
-    }
-  }
-  if (!schema) return usage("couldn't find resource for \"" + version + ", Kind=" + resource.kind + "\"");
-  if (!resource.group.empty()) std::printf("GROUP:      %s\n", resource.group.c_str());
-  std::printf("KIND:       %s\nVERSION:    %s\n\n", resource.kind.c_str(),
-              version.substr(version.find('/') + 1).c_str());
-  const Value* field = schema;
-  for (std::size_t i = 1; i < words.size(); ++i) {
-    const Value* next = followed(schemas, *field)["properties"].find(words[i]);
-    if (!next) return usage("field \"" + std::string(words[i]) + "\" does not exist");
-    if (i + 1 == words.size())
-      std::printf("FIELD: %s <%s>\n\n", std::string(words[i]).c_str(), type_name(schemas, *next).c_str());
-    field = next;
-    if (!(*field)["items"].is_null())
-      field = &(*field)["items"];
-    else if (!(*field)["additionalProperties"].is_null())
-      field = &(*field)["additionalProperties"];
-  }
-  const std::string description = followed(schemas, *field)["description"].str();
-  std::printf("DESCRIPTION:\n    %s\n    \n", description.empty() ? "<empty>" : description.c_str());
-  if (!followed(schemas, *field)["properties"].empty()) {
-    std::printf("FIELDS:\n");
-    print_fields(schemas, *field, 2, call.is_set("recursive"), 0);
-  }
   return 0;
 }
 

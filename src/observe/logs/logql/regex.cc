@@ -3,6 +3,8 @@
 
 #include <re2/re2.h>
 
+#include "observe/metrics/model/regex_error.h"
+
 namespace caisson::logs::logql {
 
 struct LineRegex::Impl {
@@ -12,46 +14,12 @@ struct LineRegex::Impl {
   bool literal = false;
 };
 
-namespace {
-
-// In the words of Go's regexp, which people know from Loki.
-std::string fault(const RE2& re) {
-  switch (re.error_code()) {
-    case RE2::ErrorMissingParen:
-      return "missing closing )";
-    case RE2::ErrorMissingBracket:
-      return "missing closing ]";
-    case RE2::ErrorRepeatArgument:
-      return "missing argument to repetition operator";
-    case RE2::ErrorRepeatOp:
-      return "invalid nested repetition operator";
-    case RE2::ErrorRepeatSize:
-      return "invalid repeat count";
-    case RE2::ErrorTrailingBackslash:
-      return "trailing backslash at end of expression";
-    case RE2::ErrorBadEscape:
-      return "invalid escape sequence";
-    case RE2::ErrorBadCharRange:
-      return "invalid character class range";
-    case RE2::ErrorBadCharClass:
-      return "invalid character class";
-    case RE2::ErrorBadNamedCapture:
-      return "invalid named capture";
-    default:
-      return re.error().substr(0, re.error().find(": "));
-  }
-}
-
-}  // namespace
-
 Result<LineRegex> LineRegex::compile(std::string_view pattern) {
   RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(8 << 20);
   auto impl = std::make_shared<Impl>(std::string(pattern), options);
-  if (!impl->re.ok())
-    return Error{ErrorCode::bad_request,
-                 "error parsing regexp: " + fault(impl->re) + ": `" + impl->re.error_arg() + "`"};
+  if (!impl->re.ok()) return Error{ErrorCode::bad_request, metrics::regex_error(impl->re)};
   impl->names.resize(static_cast<std::size_t>(impl->re.NumberOfCapturingGroups()) + 1);
   for (const auto& [index, name] : impl->re.CapturingGroupNames()) impl->names[static_cast<std::size_t>(index)] = name;
   impl->literal = pattern.find_first_of("\\.+*?()|[]{}^$") == std::string_view::npos;

@@ -43,7 +43,7 @@ Result<Exposition> newest(const Tsdb& storage, std::int64_t now_ms, const http::
 http::Response federate(const Tsdb& storage, std::int64_t now_ms, const http::Query& parameters) {
   const auto out = newest(storage, now_ms, parameters);
   if (!out.ok()) return {400, {{"Content-Type", "text/plain; charset=utf-8"}}, out.error().message + "\n"};
-  return {200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, write_text(*out)};
+  return {200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, write_text(*out, "instance")};
 }
 
 }  // namespace caisson::metrics

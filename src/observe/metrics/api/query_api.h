@@ -22,7 +22,4 @@ struct ApiOptions {
 http::Response answer_query_api(const Tsdb& storage, const ApiOptions& options, std::int64_t now_ms,
                                 std::string_view path, const http::Query& parameters);
 
-// "2026-11-21T12:00:00Z", "1700000000.5": milliseconds. Errors: bad_request.
-Result<std::int64_t> parse_api_time(std::string_view text);
-
 }  // namespace caisson::metrics

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observe/metrics/api/state_api.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <map>
+#include <thread>
 
+#include "core/base/hash.h"
 #include "core/base/text.h"
-#include "core/document/json.h"
-#include "observe/metrics/api/query_api.h"
+#include "observe/metrics/api/parameters.h"
+#include "observe/metrics/api/response.h"
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/promql/parser.h"
 
@@ -29,21 +33,13 @@ Value map_of(const Pairs& pairs) {
   return out;
 }
 
-bool any_selected(const http::Query& parameters, std::string_view name, std::string_view value) {
-  bool asked = false;
-  for (const auto& [key, wanted] : parameters) {
-    if (key != name) continue;
-    asked = true;
-    if (wanted == value) return true;
-  }
-  return !asked;
-}
-
-Value targets(const ServerState& state, const http::Query& parameters) {
+Value targets(const ServerState& state, const Parameters& parameters) {
   std::vector<Value> active;
-  const std::string_view which = http::query_get(parameters, "state");
+  const std::string which = to_lower(parameters.get("state"));
+  const bool show_any = which.empty() || which == "any";
+  const bool show_active = show_any || which == "active", show_dropped = show_any || which == "dropped";
   for (const TargetStatus& t : state.targets) {
-    if (which == "dropped" || !any_selected(parameters, "scrapePool", t.pool)) continue;
+    if (!show_active || !parameters.allows("scrapePool", t.pool)) continue;
     active.push_back(Value{{"discoveredLabels", map_of(t.discovered)},
                            {"labels", map_of(t.labels)},
                            {"scrapePool", t.pool},
@@ -58,7 +54,7 @@ Value targets(const ServerState& state, const http::Query& parameters) {
   }
   return Value{{"activeTargets", Value(std::move(active))},
                {"droppedTargets", Value::list()},
-               {"droppedTargetCounts", Value::map()}};
+               {"droppedTargetCounts", show_dropped ? Value::map() : Value()}};
 }
 
 Value alert_value(const Alert& alert) {
@@ -66,12 +62,12 @@ Value alert_value(const Alert& alert) {
             {"annotations", map_of(alert.annotations)},
             {"state", state_name(alert.state)},
             {"activeAt", time_text(alert.active_at)},
-            {"value", format_general(alert.value)}};
+            {"value", format_scientific(alert.value)}};
   if (alert.keep_firing_since > 0) out.set("keepFiringSince", time_text(alert.keep_firing_since));
   return out;
 }
 
-Value rule_value(const RuleView& view, bool with_alerts) {
+Value rule_value(const RuleView& view, bool without_alerts) {
   const Rule& rule = view.rule;
   Value out = Value::map();
   if (!rule.alert.empty()) {
@@ -89,9 +85,8 @@ Value rule_value(const RuleView& view, bool with_alerts) {
   if (!rule.alert.empty()) {
     out.set("annotations", map_of(rule.annotations));
     std::vector<Value> alerts;
-    if (with_alerts)
-      for (const Alert& alert : view.alerts) alerts.push_back(alert_value(alert));
-    out.set("alerts", Value(std::move(alerts)));
+    for (const Alert& alert : view.alerts) alerts.push_back(alert_value(alert));
+    out.set("alerts", without_alerts ? Value() : Value(std::move(alerts)));
   }
   out.set("health", view.health.health);
   if (!view.health.error.empty()) out.set("lastError", view.health.error);
@@ -101,22 +96,83 @@ Value rule_value(const RuleView& view, bool with_alerts) {
   return out;
 }
 
-Result<Value> rules(const ServerState& state, const http::Query& parameters) {
-  const std::string_view type = http::query_get(parameters, "type");
+// Which rules are asked for, and how many groups at once.
+struct RuleSelection {
+  bool alerting = true, recording = true, without_alerts = false;
+  std::vector<std::vector<Matcher>> matchers;  // of their labels; one of these
+  std::size_t groups_max = SIZE_MAX;
+  std::string_view next;  // the group to begin with; "": the first
+
+  bool takes(const Rule& rule, const Parameters& parameters) const {
+    const bool is_alert = !rule.alert.empty();
+    if (!(is_alert ? alerting : recording)) return false;
+    if (!parameters.allows("rule_name[]", is_alert ? rule.alert : rule.record)) return false;
+    std::vector<Label> list;
+    for (const auto& [name, value] : rule.labels) list.push_back({name, value});
+    const Labels labels = Labels::from(std::move(list));
+    return matchers.empty() ||
+           std::any_of(matchers.begin(), matchers.end(), [&](const auto& all) { return matches_all(all, labels); });
+  }
+};
+
+// strconv.ParseBool
+std::optional<bool> parse_bool(std::string_view text) {
+  for (const std::string_view yes : {"1", "t", "true"})
+    if (text == yes) return true;
+  for (const std::string_view no : {"0", "f", "false"})
+    if (text == no) return false;
+  return {};
+}
+
+Result<RuleSelection> rule_selection(const Parameters& parameters) {
+  RuleSelection selection;
+  selection.matchers = TRY(parameters.selectors());
+  const std::string type = to_lower(parameters.get("type"));
   if (!type.empty() && type != "alert" && type != "record")
-    return Error{ErrorCode::bad_request, "invalid query parameter type='" + std::string(type) + "'"};
-  const bool with_alerts = http::query_get(parameters, "exclude_alerts") != "true";
+    return bad_parameter("type", "not supported value " + quote(type));
+  selection.alerting = type != "record";
+  selection.recording = type != "alert";
+  if (const std::string text = to_lower(parameters.get("exclude_alerts")); !text.empty()) {
+    const auto exclude = parse_bool(text);
+    if (!exclude)
+      return bad_parameter("exclude_alerts", "error converting exclude_alerts: strconv.ParseBool: parsing " +
+                                                 quote(text) + ": invalid syntax");
+    selection.without_alerts = *exclude;
+  }
+  const std::string_view limit = parameters.get("group_limit");
+  selection.next = parameters.get("group_next_token");
+  if (limit.empty()) {
+    if (selection.next.empty()) return selection;
+    return bad_parameter("group_next_token", "group_limit needs to be present in order to paginate over the groups");
+  }
+  const auto groups = parse_api_number(limit, "ParseInt");
+  if (!groups.ok())
+    return bad_parameter("group_limit", "group_limit needs to be a valid number: " + groups.error().message);
+  if (*groups <= 0) return bad_parameter("group_limit", "group_limit needs to be greater than 0");
+  selection.groups_max = static_cast<std::size_t>(*groups);
+  return selection;
+}
+
+std::string group_token(const RuleGroup& group) {
+  return sha256_hex(group.file + ";" + group.name);
+}
+
+Result<Value> rules(const ServerState& state, const Parameters& parameters) {
+  const RuleSelection selection = TRY(rule_selection(parameters));
   std::vector<Value> groups;
+  std::string next;
+  bool begun = selection.next.empty();
   for (const GroupView& view : state.groups) {
-    if (!any_selected(parameters, "rule_group[]", view.group.name) ||
-        !any_selected(parameters, "file[]", view.group.file))
-      continue;
+    if (!begun && group_token(view.group) != selection.next) continue;
+    begun = true;
+    if (!parameters.allows("rule_group[]", view.group.name) || !parameters.allows("file[]", view.group.file)) continue;
     std::vector<Value> list;
-    for (const RuleView& rule : view.rules) {
-      const bool alerting = !rule.rule.alert.empty();
-      if ((type == "alert" && !alerting) || (type == "record" && alerting)) continue;
-      if (!any_selected(parameters, "rule_name[]", alerting ? rule.rule.alert : rule.rule.record)) continue;
-      list.push_back(rule_value(rule, with_alerts));
+    for (const RuleView& rule : view.rules)
+      if (selection.takes(rule.rule, parameters)) list.push_back(rule_value(rule, selection.without_alerts));
+    if (list.empty()) continue;
+    if (groups.size() == selection.groups_max) {
+      next = group_token(view.group);
+      break;
     }
     groups.push_back(Value{{"name", view.group.name},
                            {"file", view.group.file},
@@ -126,7 +182,12 @@ Result<Value> rules(const ServerState& state, const http::Query& parameters) {
                            {"evaluationTime", view.took_s},
                            {"lastEvaluation", time_text(view.evaluated_at)}});
   }
-  return Value{{"groups", Value(std::move(groups))}};
+  if (!begun)
+    return bad_parameter("group_next_token",
+                         "invalid group_next_token '" + std::string(selection.next) + "'. were rule groups changed?");
+  Value out{{"groups", Value(std::move(groups))}};
+  if (!next.empty()) out.set("groupNextToken", next);
+  return out;
 }
 
 Value alerts(const ServerState& state) {
@@ -137,19 +198,34 @@ Value alerts(const ServerState& state) {
   return Value{{"alerts", Value(std::move(list))}};
 }
 
-Value metadata(const ServerState& state, const http::Query& parameters) {
-  const auto limit = parse_int(http::query_get(parameters, "limit"));
+// -1: no limit.
+Result<std::int64_t> number_of(const Parameters& parameters, std::string_view name) {
+  if (parameters.get(name).empty()) return -1;
+  const auto number = parse_int(parameters.get(name));
+  if (!number) return Error{ErrorCode::bad_request, std::string(name) + " must be a number"};
+  return *number;
+}
+
+Result<Value> metadata(const ServerState& state, const Parameters& parameters) {
+  const std::int64_t limit = TRY(number_of(parameters, "limit"));
+  TRY(number_of(parameters, "limit_per_metric"));  // there is one of each
   Value out = Value::map();
-  for (const MetricMetadata& m : state.side->metadata(
-           http::query_get(parameters, "metric"), limit && *limit >= 0 ? static_cast<std::size_t>(*limit) : SIZE_MAX))
+  for (const MetricMetadata& m :
+       state.side->metadata(parameters.get("metric"), limit >= 0 ? static_cast<std::size_t>(limit) : SIZE_MAX))
     out.set(m.name, Value(std::vector<Value>{
-                        Value{{"type", m.type.empty() ? "unknown" : m.type}, {"help", m.help}, {"unit", m.unit}}}));
+                        Value{{"type", m.type.empty() ? "unknown" : m.type}, {"unit", m.unit}, {"help", m.help}}}));
   return out;
 }
 
-Value target_metadata(const ServerState& state, const http::Query& parameters) {
+Result<Value> target_metadata(const ServerState& state, const Parameters& parameters) {
+  const std::int64_t limit = TRY(number_of(parameters, "limit"));
+  if (const std::string_view match = parameters.get("match_target"); !match.empty()) {
+    const auto matchers = promql::parse_selector(match);
+    if (!matchers.ok()) return bad_parameter("match_target", matchers.error().message);
+  }
   std::vector<Value> list;
-  for (const MetricMetadata& m : state.side->metadata(http::query_get(parameters, "metric"), SIZE_MAX))
+  for (const MetricMetadata& m :
+       state.side->metadata(parameters.get("metric"), limit >= 0 ? static_cast<std::size_t>(limit) : SIZE_MAX))
     list.push_back(
         Value{{"target", Value::map()}, {"metric", m.name}, {"type", m.type}, {"help", m.help}, {"unit", m.unit}});
   return Value(std::move(list));
@@ -172,10 +248,17 @@ Result<void> collect_selectors(promql::Expr& expr, std::vector<std::vector<Match
   return below;
 }
 
-Result<Value> exemplars(const ServerState& state, const http::Query& parameters) {
-  const std::int64_t start = TRY(parse_api_time(http::query_get(parameters, "start"))),
-                     end = TRY(parse_api_time(http::query_get(parameters, "end")));
-  const auto expr = TRY(promql::parse(http::query_get(parameters, "query")));
+// A query without a selector, and nothing wrong with it.
+bool asks_for_nothing(const http::Query& parameters) {
+  const auto expr = promql::parse(http::query_get(parameters, "query"));
+  std::vector<std::vector<Matcher>> selectors;
+  return expr.ok() && collect_selectors(**expr, selectors).ok() && selectors.empty();
+}
+
+Result<Value> exemplars(const ServerState& state, const Parameters& parameters) {
+  const std::int64_t start = TRY(parameters.time("start", INT64_MIN)), end = TRY(parameters.time("end", INT64_MAX));
+  if (end < start) return Error{ErrorCode::bad_request, "end timestamp must not be before start timestamp"};
+  const auto expr = TRY(promql::parse(parameters.get("query")));
   std::vector<std::vector<Matcher>> selectors;
   TRY(collect_selectors(*expr, selectors));
   std::vector<Value> out;
@@ -196,7 +279,12 @@ Result<Value> exemplars(const ServerState& state, const http::Query& parameters)
   return Value(std::move(out));
 }
 
-Result<Value> answer(const ServerState& state, std::string_view path, const http::Query& parameters, bool& known) {
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+Result<Value> answer(const ServerState& state, std::string_view path, const Parameters& parameters, bool& known) {
   if (path == "targets") return targets(state, parameters);
   if (path == "targets/metadata") return target_metadata(state, parameters);
   if (path == "scrape_pools") {
@@ -216,7 +304,15 @@ Result<Value> answer(const ServerState& state, std::string_view path, const http
   if (path == "status/flags") return Value{{"storage.tsdb.retention.time", format_duration(state.retention_ms)}};
   if (path == "status/runtimeinfo")
     return Value{{"startTime", time_text(state.started_ms)},
+                 {"CWD", ""},
+                 {"hostname", host_name()},
                  {"serverTime", time_text(state.now_ms)},
+                 {"lastConfigTime", time_text(state.started_ms)},
+                 {"goroutineCount", 0},  // this and what is Go's below: there are none
+                 {"GOMAXPROCS", static_cast<std::int64_t>(std::thread::hardware_concurrency())},
+                 {"GOMEMLIMIT", INT64_MAX},
+                 {"GOGC", ""},
+                 {"GODEBUG", ""},
                  {"reloadConfigSuccess", true},
                  {"storageRetention", format_duration(state.retention_ms)},
                  {"corruptionCount", 0}};
@@ -226,37 +322,14 @@ Result<Value> answer(const ServerState& state, std::string_view path, const http
 
 }  // namespace
 
-http::Response data_response(const Value& data) {
-  http::Response response;
-  response.headers.set("Content-Type", "application/json");
-  response.body = "{\"status\":\"success\",\"data\":" + json::write(data) + "}";
-  return response;
-}
-
-http::Response error_response(const Error& error) {
-  struct Kind {
-    int status;
-    std::string_view type;
-  };
-  const Kind kind = error.code == ErrorCode::not_found     ? Kind{404, "not_found"}
-                    : error.code == ErrorCode::timeout     ? Kind{503, "timeout"}
-                    : error.code == ErrorCode::unavailable ? Kind{503, "unavailable"}
-                    : error.code == ErrorCode::too_large   ? Kind{422, "execution"}
-                    : error.code == ErrorCode::internal    ? Kind{500, "internal"}
-                                                           : Kind{400, "bad_data"};
-  http::Response response;
-  response.status = kind.status;
-  response.headers.set("Content-Type", "application/json");
-  response.body = json::write(Value{{"status", "error"}, {"errorType", kind.type}, {"error", error.message}});
-  return response;
-}
-
 std::optional<http::Response> answer_state_api(const ServerState& state, std::string_view path,
                                                const http::Query& parameters) {
   constexpr std::string_view kPrefix = "/api/v1/";
   if (!path.starts_with(kPrefix)) return {};
   bool known = true;
-  const auto data = answer(state, path.substr(kPrefix.size()), parameters, known);
+  if (path.substr(kPrefix.size()) == "query_exemplars" && asks_for_nothing(parameters))
+    return http::Response{204, {}, ""};
+  const auto data = answer(state, path.substr(kPrefix.size()), Parameters(parameters), known);
   if (!known) return {};
   return data.ok() ? data_response(*data) : error_response(data.error());
 }

@@ -24,8 +24,4 @@ struct ServerState {
 std::optional<http::Response> answer_state_api(const ServerState& state, std::string_view path,
                                                const http::Query& parameters);
 
-// {"status":"error",…} by upstream's kinds of errors.
-http::Response error_response(const Error& error);
-http::Response data_response(const Value& data);
-
 }  // namespace caisson::metrics

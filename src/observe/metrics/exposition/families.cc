@@ -20,7 +20,7 @@ void append_escaped(std::string& out, std::string_view text, bool quotes) {
   }
 }
 
-void append_sample(std::string& out, const ExposedSample& sample) {
+void append_sample(std::string& out, const ExposedSample& sample, std::string_view always) {
   out += sample.labels.get(kMetricName);
   bool first = true;
   for (const LabelView label : sample.labels.items()) {
@@ -34,6 +34,10 @@ void append_sample(std::string& out, const ExposedSample& sample) {
     out += "=\"";
     append_escaped(out, label.value, true);
     out += '"';
+  }
+  if (!always.empty() && sample.labels.get(always).empty()) {
+    ((out += first ? '{' : ',') += always) += "=\"\"";
+    first = false;
   }
   if (!first) out += '}';
   out += ' ';
@@ -71,7 +75,7 @@ Exposition joined(Exposition a, Exposition b) {
   return a;
 }
 
-std::string write_text(const Exposition& exposition) {
+std::string write_text(const Exposition& exposition, std::string_view always) {
   std::string out;
   std::size_t family = 0;
   for (const ExposedSample& sample : exposition.samples) {
@@ -79,11 +83,14 @@ std::string write_text(const Exposition& exposition) {
     while (family < exposition.metadata.size() &&
            (family == 0 || !belongs(name, exposition.metadata[family - 1].name))) {
       const MetricMetadata& meta = exposition.metadata[family++];
-      (((out += "# HELP ") += meta.name) += ' ');
-      append_escaped(out, meta.help, false);
-      (((out += "\n# TYPE ") += meta.name) += ' ') += meta.type + "\n";
+      if (!meta.help.empty()) {
+        ((out += "# HELP ") += meta.name) += ' ';
+        append_escaped(out, meta.help, false);
+        out += '\n';
+      }
+      (((out += "# TYPE ") += meta.name) += ' ') += meta.type + "\n";
     }
-    append_sample(out, sample);
+    append_sample(out, sample, always);
   }
   return out;
 }

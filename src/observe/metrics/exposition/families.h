@@ -21,7 +21,8 @@ class Families {
 // The families of both.
 Exposition joined(Exposition a, Exposition b);
 
-// The text format 0.0.4; samples follow the metadata of their family.
-std::string write_text(const Exposition& exposition);
+// The text format 0.0.4; samples follow the metadata of their family. `always`: a label that every sample is written
+// with, empty where it has none.
+std::string write_text(const Exposition& exposition, std::string_view always = {});
 
 }  // namespace caisson::metrics

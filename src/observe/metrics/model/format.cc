@@ -139,6 +139,11 @@ std::string format_general(double value, int precision) {
   return buffer;
 }
 
+std::string format_scientific(double value) {
+  if (auto text = special(value)) return *text;
+  return convert(value, std::chars_format::scientific);
+}
+
 std::string format_sample(double value) {
   if (auto text = special(value)) return *text;
   const double size = std::fabs(value);

@@ -15,6 +15,7 @@ Result<std::string> unquote(std::string_view text);       // "…", '…' or `�
 std::string format_fixed(double value);                   // 'f', shortest: 0.1, 1000000, +Inf, NaN
 std::string format_general(double value);                 // %g, shortest: 0.1, 1e+06
 std::string format_general(double value, int precision);  // %.3g
+std::string format_scientific(double value);              // 'e', shortest: 1e+00, 1.5e-01
 std::string format_sample(double value);                  // a value in the HTTP API: fixed between 1e-6 and 1e21
 std::string format_open_metrics(double value);            // 1.0, 0.5, +Inf: values of le and quantile labels
 

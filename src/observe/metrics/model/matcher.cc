@@ -5,6 +5,7 @@
 
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/model/labels.h"
+#include "observe/metrics/model/regex_error.h"
 
 namespace caisson::metrics {
 
@@ -50,9 +51,10 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   options.set_dot_nl(true);
   options.set_max_mem(kRegexMemoryMax);
   auto impl = std::make_shared<Impl>("^(?s:" + std::string(pattern) + ")$", options);
-  if (!impl->re.ok())
-    return Error{ErrorCode::bad_request,
-                 "error parsing regexp: " + impl->re.error() + ": `" + impl->re.error_arg() + "`"};
+  if (!impl->re.ok()) {
+    const RE2 alone(std::string(pattern), options);  // what is wrong with what was written, not with what is around it
+    return Error{ErrorCode::bad_request, regex_error(alone.ok() ? impl->re : alone)};
+  }
   Regex regex;
   regex.impl_ = std::move(impl);
   return regex;

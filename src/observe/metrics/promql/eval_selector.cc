@@ -49,6 +49,28 @@ class Latest {
   std::size_t f_ = 0, h_ = 0;
 };
 
+// The same for a series of floats alone, as nearly all are. `shift_ms`: how much earlier than its time a step looks.
+// REQUIRES: there are samples.
+void take_latest_floats(const std::vector<FloatPoint>& from, std::int64_t shift_ms, std::int64_t lookback_ms,
+                        const Window& window, std::vector<FloatPoint>& into) {
+  // Only steps within the lookback of some sample: what is written below is memory that the query holds.
+  const Window seen{std::max(window.start, from.front().t + shift_ms),
+                    std::min(window.end, from.back().t + lookback_ms + shift_ms), window.step};
+  const std::size_t first = seen.start == window.start ? 0 : window.index(seen.start), steps = window.steps();
+  into.resize(seen.steps() == 0 ? 0 : std::min(steps - first, seen.steps() + 1));
+  FloatPoint* out = into.data();
+  std::size_t next = 0;
+  for (std::size_t i = first; i < first + into.size(); ++i) {
+    const std::int64_t t = window.time(i), look = t - shift_ms;
+    while (next < from.size() && from[next].t <= look) ++next;
+    if (next == 0) continue;
+    const FloatPoint& p = from[next - 1];
+    *out = {t, p.v};
+    out += static_cast<int>(p.t > look - lookback_ms && !is_stale_nan(p.v));
+  }
+  into.resize(static_cast<std::size_t>(out - into.data()));
+}
+
 }  // namespace
 
 void keep_stats(Samples& samples) {
@@ -97,9 +119,13 @@ Result<Matrix> Evaluator::instant_values(const StoredList& stored, const TimeShi
     if (samples.empty()) continue;
     if (stats_only) keep_stats(samples);
     Series series{one->labels(), {}, {}, false};
-    series.floats.reserve(samples.floats.empty() ? 0 : steps);
     Latest latest(samples);
-    for (std::size_t i = 0; i < steps; ++i) {
+    const bool only_floats = samples.histograms.empty() && !at.fixed && !sample_times;
+    if (only_floats)
+      take_latest_floats(samples.floats, window.start - at.first, options_.lookback_ms, window, series.floats);
+    else
+      series.floats.reserve(samples.floats.empty() ? 0 : steps);
+    for (std::size_t i = 0; i < steps && !only_floats; ++i) {
       const std::int64_t t = at.fixed ? at.first : window.time(i) - shift.offset_ms;
       std::int64_t found = 0;
       double v = 0;

@@ -87,6 +87,7 @@ constexpr Function kFunctions[] = {
     {"sort_desc", V, {V}, 1, 0, false},
     {"sqrt", V, {V}, 1, 0, false},
     {"start", S, {}, 0, 0, true},
+    {"start_timestamp", V, {V}, 1, 0, true},
     {"stddev_over_time", V, {M}, 1, 0, false},
     {"stdvar_over_time", V, {M}, 1, 0, false},
     {"step", S, {}, 0, 0, true},

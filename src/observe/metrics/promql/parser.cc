@@ -60,8 +60,11 @@ class Parser : ParseState {
   }
 
   Result<ExprPtr> whole_selector() {
-    ExprPtr expr = TRY(primary());
-    if (peek().type != Tok::end || !as<VectorSelector>(expr.get())) return unexpected();
+    const bool named = is_metric_name(peek().type);
+    if (!named && peek().type != Tok::left_brace) return unexpected();
+    const Token name = named ? take() : peek();
+    ExprPtr expr = TRY(selector(named ? &name : nullptr));
+    if (peek().type != Tok::end) return unexpected();
     return expr;
   }
 
@@ -467,8 +470,10 @@ Result<ExprPtr> parse(std::string_view query, const ParseOptions& options) {
 
 Result<std::vector<Matcher>> parse_selector(std::string_view text) {
   ExprPtr expr = TRY(Parser(text, {}).whole_selector());
+  auto& selector = static_cast<VectorSelector&>(*expr);
+  selector.may_be_empty = true;
   TRY(check(*expr, text));
-  return std::move(static_cast<VectorSelector&>(*expr).matchers);
+  return std::move(selector.matchers);
 }
 
 }  // namespace caisson::metrics::promql

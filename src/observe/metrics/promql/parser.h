@@ -18,7 +18,7 @@ struct ParseOptions {
 
 // Errors: bad_request with upstream's text: 1:5: parse error: unexpected "," in aggregation.
 Result<ExprPtr> parse(std::string_view query, const ParseOptions& options = {});
-// A selector alone, as in match[]=. Errors as above.
+// A selector alone, as in match[]=; it may match everything. Errors as above.
 Result<std::vector<Matcher>> parse_selector(std::string_view text);
 // up{job="x"}: labels, not matchers. What follows the series stays in `rest`.
 Result<Labels> parse_metric(std::string_view text, std::string_view* rest = nullptr);

@@ -337,6 +337,21 @@ void delivery(Families& out, const ObjectLister& list) {
   for (const kube::Object& app : list(schema::kApplications))
     if (const auto phase = app.status()["operationState"]["phase"].as_string(); !phase.empty())
       out.add({{"namespace", app.ns()}, {"name", app.name()}, {"phase", std::string(phase)}}, 1);
+  out.family("caisson_application_deployed_timestamp_seconds", "gauge",
+             "When the commit that an Application's cluster has was synced.");
+  for (const kube::Object& app : list(schema::kApplications)) {
+    const Value& history = app.status()["history"];
+    if (history.empty()) continue;
+    const Value& last = history[history.size() - 1];
+    if (const auto deployed = parse_time(last["deployedAt"].as_string()))
+      out.add(
+          {{"namespace", app.ns()},
+           {"name", app.name()},
+           {"dest_namespace", app.spec()["destination"]["namespace"].str()},
+           {"commit", last["revision"].str()},
+           {"trace_id", app.trace().trace_id}},
+          static_cast<double>(std::chrono::duration_cast<std::chrono::seconds>(deployed->time_since_epoch()).count()));
+  }
   out.family("caisson_pipelinerun_status", "gauge", "The Succeeded condition of a PipelineRun.");
   for (const kube::Object& run : list(schema::kPipelineRuns)) {
     const Value& succeeded = kube::condition(run, "Succeeded");

@@ -37,7 +37,25 @@ status:
   - {name: two, state: {terminated: {}}}
 )";
 
+constexpr const char* kApplication = R"(
+metadata: {name: shop, namespace: argocd}
+spec: {destination: {namespace: shop}}
+status:
+  history:
+  - {id: 0, revision: abc, deployedAt: '2023-11-14T22:13:20Z'}
+  - {id: 1, revision: def, deployedAt: '2023-11-14T22:14:20Z'}
+)";
+
 }  // namespace
+
+TEST_CASE("an Application's last deployment is a marker with its commit") {
+  const Exposition all = state_of(schema::kApplications, kApplication);
+  CHECK(value_of(all,
+                 R"({__name__="caisson_application_deployed_timestamp_seconds", commit="def", dest_namespace="shop", )"
+                 R"(name="shop", namespace="argocd"})") == 1'700'000'060);
+  CHECK_FALSE(value_of(all, R"({__name__="caisson_application_deployed_timestamp_seconds", commit="abc", )"
+                            R"(dest_namespace="shop", name="shop", namespace="argocd"})"));
+}
 
 TEST_CASE("a pod without an owner has a series of its own, without the owner's labels") {
   const Exposition all = state_of(schema::kPods, kPod);

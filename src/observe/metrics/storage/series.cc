@@ -183,6 +183,11 @@ std::size_t TsdbSeries::samples() const {
   return count;
 }
 
+std::size_t TsdbSeries::chunks() const {
+  const std::lock_guard lock(mutex_);
+  return chunks_.size();
+}
+
 std::uint64_t TsdbSeries::bytes() const {
   const std::lock_guard lock(mutex_);
   std::uint64_t total = 0;

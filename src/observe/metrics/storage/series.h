@@ -40,6 +40,7 @@ class TsdbSeries : public StoredSeries {
   Contents contents() const;
   Contents contents_before(std::int64_t t) const;  // whole chunks that end before it
   std::size_t samples() const;
+  std::size_t chunks() const;
   std::uint64_t bytes() const;
   bool empty() const;
   std::int64_t newest() const;

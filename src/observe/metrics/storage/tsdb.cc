@@ -464,11 +464,18 @@ void Tsdb::on_append(std::function<void(std::span<const NewSample>)> call) {
 }
 
 Result<std::vector<std::shared_ptr<const StoredSeries>>> Tsdb::select(std::span<const Matcher> matchers,
-                                                                      std::int64_t mint, std::int64_t) const {
+                                                                      std::int64_t mint, std::int64_t maxt) const {
   const std::shared_lock lock(impl_->index_mutex);
+  const auto blocks = impl_->blocks->list();
+  const auto begins_later = [&](const TsdbSeries& series) {
+    return series.oldest() > maxt && std::none_of(blocks->begin(), blocks->end(), [&](const auto& block) {
+             return block->mint() <= maxt && block->has(series.ref());
+           });
+  };
   std::vector<std::shared_ptr<const StoredSeries>> found;
   for (SeriesPtr& series : impl_->index.matching(matchers))
-    if (series->newest() >= mint) found.push_back(std::make_shared<const StoredView>(std::move(series), impl_->blocks));
+    if (series->newest() >= mint && !begins_later(*series))
+      found.push_back(std::make_shared<const StoredView>(std::move(series), impl_->blocks));
   return found;
 }
 
@@ -571,11 +578,17 @@ TsdbStats Tsdb::stats() const {
   stats.newest = INT64_MIN;
   for (const SeriesPtr& series : impl_->index.all()) {
     stats.samples += series->samples();
+    stats.chunks += series->chunks();
     stats.sample_bytes += series->bytes();
     stats.oldest = std::min(stats.oldest, series->oldest());
     stats.newest = std::max(stats.newest, series->newest());
   }
   return stats;
+}
+
+Cardinality Tsdb::cardinality(std::size_t limit) const {
+  const std::shared_lock lock(impl_->index_mutex);
+  return cardinality_of(impl_->index, limit);
 }
 
 std::size_t Tsdb::series_max() const {

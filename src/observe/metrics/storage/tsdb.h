@@ -9,6 +9,7 @@
 #include <string>
 
 #include "observe/metrics/queryable.h"
+#include "observe/metrics/storage/cardinality.h"
 
 namespace caisson::metrics {
 
@@ -39,6 +40,7 @@ struct AppendCounts {
 struct TsdbStats {
   std::size_t series = 0;
   std::size_t samples = 0;
+  std::size_t chunks = 0;          // in memory
   std::uint64_t sample_bytes = 0;  // compressed
   std::uint64_t log_bytes = 0;
   std::size_t blocks = 0;
@@ -71,6 +73,7 @@ class Tsdb : public Queryable {
   // by a snapshot. Called now and then.
   Result<void> maintain(std::int64_t now);
   TsdbStats stats() const;
+  Cardinality cardinality(std::size_t limit) const;
   std::size_t series_max() const;  // as it was opened with
 
  private:

@@ -62,7 +62,7 @@ Result<Datum> merge_all(Call& call, bool overwrite) {
   Datum into = call[0].with_type(kMap);
   for (const Datum& from : call.arguments.subspan(1)) {
     if (!from.as_map()) continue;
-    if (!into.as_map()) into = Datum(make<Map>());
+    if (!into.as_map()) into = Datum(make<Map>()).made();
     TRY(merge_maps(call, Ref<Map>(into.as_map()), *from.as_map(), overwrite, 0));
   }
   return into;
@@ -71,16 +71,16 @@ Result<Datum> merge_all(Call& call, bool overwrite) {
 Result<Datum> copied(Call& call, const Datum& datum, int depth) {
   if (depth > kDepthMax) return too_deep();
   if (const Map* map = datum.as_map()) {
-    if (const Value* document = map->document()) return Datum(make<Map>(*document), *datum.type());
+    if (const Value* document = map->document()) return Datum(make<Map>(*document), *datum.type()).made();
     TRY(call.execution.spend(map->size()));
     Map::Entries entries;
     for (const auto& [key, item] : map->entries()) {
       entries.emplace_hint(entries.end(), key, TRY(copied(call, item, depth + 1)));
     }
-    return Datum(make<Map>(std::move(entries)), *datum.type());
+    return Datum(make<Map>(std::move(entries)), *datum.type()).made();
   }
   if (const List* from = datum.as_list()) {
-    if (const Value* document = from->document()) return Datum(make<List>(*document), *datum.type());
+    if (const Value* document = from->document()) return Datum(make<List>(*document), *datum.type()).made();
     TRY(call.execution.spend(from->size()));
     std::vector<Datum> items;
     for (const Datum& item : from->items()) items.push_back(TRY(copied(call, item, depth + 1)));
@@ -99,7 +99,7 @@ Result<Datum> dict(Call& call) {
     if (!value.is_valid()) value = Datum::nil_interface();
     entries.insert_or_assign(TRY(to_string(call[i])), std::move(value));
   }
-  return Datum(make<Map>(std::move(entries)));
+  return Datum(make<Map>(std::move(entries))).made();
 }
 
 Result<Datum> get(Call& call) {
@@ -156,14 +156,14 @@ Result<Datum> pick(Call& call) {
   for (const Datum& key : call.arguments.subspan(1)) {
     if (auto found = entries_of(call[0]).find(key.as_string())) out.insert_or_assign(key.str(), *std::move(found));
   }
-  return Datum(make<Map>(std::move(out)));
+  return Datum(make<Map>(std::move(out))).made();
 }
 
 Result<Datum> omit(Call& call) {
   TRY(call.execution.spend(call[0].size()));
   Map::Entries out = entries_of(call[0]).entries();
   for (const Datum& key : call.arguments.subspan(1)) out.erase(key.str());
-  return Datum(make<Map>(std::move(out)));
+  return Datum(make<Map>(std::move(out))).made();
 }
 
 Result<Datum> merge(Call& call) {

@@ -174,10 +174,10 @@ Result<Datum> to_raw_json(Call& call) {
 
 Result<Datum> from_json(Call& call) {
   auto value = parse_json(call.text(0));
-  return value.ok() ? Datum::from(*value) : Datum();
+  return value.ok() ? Datum::from(*value).made() : Datum();
 }
 Result<Datum> must_from_json(Call& call) {
-  return Datum::from(TRY(parse_json(call.text(0))));
+  return Datum::from(TRY(parse_json(call.text(0)))).made();
 }
 
 }  // namespace caisson::go_template::sprig

@@ -102,9 +102,11 @@ Result<std::string> indented(Call& call, std::int64_t spaces, std::string_view t
   std::string out;
   out.reserve(width * lines + text.size() + 1);
   out.append(width, ' ');
-  for (const char c : text) {
-    out += c;
-    if (c == '\n') out.append(width, ' ');
+  for (std::size_t start = 0, end; start < text.size(); start = end) {
+    const std::size_t line_break = text.find('\n', start);
+    end = std::min(line_break, text.size() - 1) + 1;
+    out.append(text, start, end - start);
+    if (line_break != std::string_view::npos) out.append(width, ' ');
   }
   return out;
 }
