@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests in the name of another user, which needs the right to impersonate. Specification: Kubernetes, Authenticating,
-// "User impersonation"; client-go's rest.ImpersonationConfig.
+// Requests in the name of another user, which needs the right to impersonate. Specification: Kubernetes,
+// Authenticating, "User impersonation"; client-go's rest.ImpersonationConfig.
 #pragma once
 #include <string>
 #include <vector>

@@ -5,7 +5,8 @@
 
 namespace caisson::document {
 
-// The text as maps hold it as a key. Valid for ever, as the keys of every document are: for names of which there are few.
+// The text as maps hold it as a key. Valid for ever, as the keys of every document are: for names of which there are
+// few.
 std::string_view interned_key(std::string_view name);
 
 }  // namespace caisson::document

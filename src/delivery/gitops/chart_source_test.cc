@@ -106,6 +106,24 @@ class OwnRepository {
   const std::string clone_ = folder_.path() + "/clone";
 };
 
+// The platform's own registry, with the chart shop/charts/web in version 1.0.0+build.
+struct OwnCharts {
+  OwnCharts() {
+    const content::Digest layer = must(blobs.put_bytes(packed_chart("1.0.0+build")));
+    const Value manifest{
+        {"layers", Value(std::vector<Value>{Value{{"mediaType", kChartLayerType}, {"digest", layer.str()}}})}};
+    const content::Digest digest = must(blobs.put_bytes(json::write(manifest)));
+    must(tags.add_manifest("shop/charts/web", digest, content::kOciManifest));
+    must(tags.set("shop/charts/web", "1.0.0_build", digest));
+    must(tags.set("shop/charts/web", "latest", digest));
+  }
+  OwnRegistry registry() const { return {&blobs, &tags, {}}; }
+
+  const TempDir folder = must(TempDir::make("content"));
+  content::BlobStore blobs = must(content::BlobStore::open(folder.path()));
+  content::TagIndex tags = must(content::TagIndex::open(folder.path()));
+};
+
 Result<Access> ann(const std::string&) {
   Access access;
   access.username = "ann";
@@ -131,18 +149,8 @@ TEST_CASE("a chart of a repository: the newest version of a range, fetched with 
 }
 
 TEST_CASE("a chart of the platform's own registry is read from disk") {
-  const TempDir folder = must(TempDir::make("content"));
-  const content::BlobStore blobs = must(content::BlobStore::open(folder.path()));
-  content::TagIndex tags = must(content::TagIndex::open(folder.path()));
-  auto& writable = const_cast<content::BlobStore&>(blobs);
-  const content::Digest layer = must(writable.put_bytes(packed_chart("1.0.0+build")));
-  const Value manifest{
-      {"layers", Value(std::vector<Value>{Value{{"mediaType", kChartLayerType}, {"digest", layer.str()}}})}};
-  const content::Digest digest = must(writable.put_bytes(json::write(manifest)));
-  must(tags.add_manifest("shop/charts/web", digest, content::kOciManifest));
-  must(tags.set("shop/charts/web", "1.0.0_build", digest));
-  must(tags.set("shop/charts/web", "latest", digest));
-  const ChartFetcher charts({}, {&blobs, &tags, {}});
+  const OwnCharts own;
+  const ChartFetcher charts({}, own.registry());
   for (const char* url : {"oci://registry.caisson.internal:5000/shop/charts", "localhost:5000/shop/charts/"}) {
     CHECK(must(charts.resolve({url, "web"}, "1.x")) == "1.0.0+build");
     CHECK(must(charts.fetch({url, "web"}, "1.0.0+build")) == packed_chart("1.0.0+build"));
@@ -235,9 +243,11 @@ std::string depending(const std::string& dependencies) {
 }
 
 struct DependingChart {
-  explicit DependingChart(const std::map<std::string, std::string>& files, ChartFetcher::Names names = {})
+  explicit DependingChart(const std::map<std::string, std::string>& files, ChartFetcher::Names names = {},
+                          OwnRegistry registry = {})
       : own(files),
-        renderer(repositories, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann, {}, names)) {
+        renderer(repositories, std::chrono::minutes(1), default_capabilities,
+                 ChartFetcher(ann, std::move(registry), names)) {
     name_sources(source, "shop", "prod");
   }
   Result<RenderedPtr> render() { return renderer.render(source, must(renderer.resolve(source, "main"))); }
@@ -270,6 +280,25 @@ TEST_CASE("dependencies that charts/ lacks are brought: a range of a repository,
   CHECK(colors == std::map<std::string, std::string>{{"1.2.0", "green"}, {"1.0.0", "red"}, {"", ""}});
   // What was read of the other folder is an input, too.
   CHECK(concerns("app", rendered->inputs, {"charts/local/values.yaml"}));
+}
+
+TEST_CASE(
+    "a dependency of the platform's own registry is brought from disk: a range, and a version that is not there") {
+  const OwnCharts charts;
+  const auto web = [](const std::string& version) {
+    return depending("{name: web, version: '" + version +
+                     "', repository: 'oci://registry.caisson.internal:5000/shop/charts'}");
+  };
+  DependingChart it({{"app/Chart.yaml", web("1.x")}, {"app/values.yaml", "web: {color: green}\n"}}, {},
+                    charts.registry());
+  const RenderedPtr rendered = must(it.render());
+  REQUIRE(rendered->objects.size() == 1);
+  CHECK(rendered->objects[0]["data"]["version"].as_string() == "1.0.0+build");
+  CHECK(rendered->objects[0]["data"]["color"].as_string() == "green");
+  it.own.push({{"app/Chart.yaml", web("2.x")}});
+  const std::string said = it.refused();
+  CHECK_MESSAGE(said.find("web") != std::string::npos, said);
+  CHECK_MESSAGE(said.find("2.x") != std::string::npos, said);
 }
 
 TEST_CASE("dependencies are taken as Chart.lock has them, and one that does not fit is refused") {

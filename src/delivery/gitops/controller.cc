@@ -114,6 +114,8 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   for (const std::string& error : run.observation.errors) run.conditions.push_back({"ComparisonError", error});
   for (const std::string& warning : run.observation.warnings)
     run.conditions.push_back({"SharedResourceWarning", warning});
+  for (const std::string& warning : run.observation.repeated)
+    run.conditions.push_back({"RepeatedResourceWarning", warning});
   if (run.observation.orphans > 0) {
     run.conditions.push_back({"OrphanedResourceWarning",
                               "Application has " + std::to_string(run.observation.orphans) + " orphaned resources"});

@@ -151,6 +151,13 @@ TEST_CASE("an object that two Applications claim is named on both sides") {
   it.expect("two", "SharedResourceWarning", "ConfigMap/a is part of applications two and one");
 }
 
+TEST_CASE("an object that git says twice is told") {
+  Failing it;
+  it.repository.push({{"twice/a.yaml", config_map("x", "1")}, {"twice/b.yaml", config_map("x", "2")}});
+  it.create_application("twice", "twice", kOnce);
+  it.expect("twice", "RepeatedResourceWarning", "appeared 2 times among application resources");
+}
+
 TEST_CASE("a project that wants signatures refuses commits without") {
   Failing it;
   it.create(

@@ -15,6 +15,7 @@ namespace caisson::gitops {
 namespace {
 
 constexpr std::string_view kSubscribe = "notifications.argoproj.io/subscribe.";
+constexpr std::string_view kSubscriptions = "notifications.argoproj.io/subscriptions";
 constexpr std::string_view kSlackApi = "https://slack.com/api";
 
 // "$name" anywhere in the texts of a service.
@@ -40,8 +41,29 @@ struct Subscription {
   std::string trigger, service, recipient;
 };
 
-void subscribe(const Value& annotations, const Value& defaults, std::vector<Subscription>& out) {
+// The annotation `subscriptions`: [{trigger: […], destinations: [{service, recipients: […]}]}]; no trigger: the default
+// ones. Errors: what is no such list.
+Result<void> subscribe_list(std::string_view text, const Value& defaults, std::vector<Subscription>& out) {
+  const Value list = TRY(yaml::read(text, {.name = std::string(kSubscriptions)}));
+  for (const Value& one : list.items()) {
+    const Value& triggers = one["trigger"].empty() ? defaults : one["trigger"];
+    for (const Value& trigger : triggers.items()) {
+      for (const Value& destination : one["destinations"].items())
+        for (const Value& recipient : destination["recipients"].items())
+          out.push_back({trigger.str(), destination["service"].str(), recipient.str()});
+    }
+  }
+  if (list.is_list()) return {};
+  return Error{ErrorCode::invalid, std::string(kSubscriptions) + " must be a list"};
+}
+
+void subscribe(const Value& annotations, const Value& defaults, std::vector<Subscription>& out,
+               std::vector<std::string>& errors) {
   for (const auto& [key, value] : annotations.entries()) {
+    if (key == kSubscriptions) {
+      const auto read = subscribe_list(value.as_string(), defaults, out);
+      if (!read.ok()) errors.push_back(read.error().message);
+    }
     if (!key.starts_with(kSubscribe)) continue;
     const std::string_view rest = key.substr(kSubscribe.size());
     const std::size_t dot = rest.find('.');
@@ -62,7 +84,8 @@ void subscribe(const Value& annotations, const Value& defaults, std::vector<Subs
 
 class Planner {
  public:
-  Planner(const kube::Object& application, const NotificationConfig& config) : app_(application), config_(config) {
+  Planner(const kube::Object& application, const NotificationConfig& config, Time now)
+      : app_(application), config_(config), now_(now) {
     environment_.set("app", application.value());
     environment_.set("context", config.context);
     auto told = json::parse(application.annotation(kNotifiedAnnotation));
@@ -71,8 +94,8 @@ class Planner {
 
   NotificationPlan run(const kube::Object* project) {
     std::vector<Subscription> list;
-    subscribe(app_.metadata()["annotations"], config_.default_triggers, list);
-    if (project) subscribe(project->metadata()["annotations"], config_.default_triggers, list);
+    subscribe(app_.metadata()["annotations"], config_.default_triggers, list, out_.errors);
+    if (project) subscribe(project->metadata()["annotations"], config_.default_triggers, list, out_.errors);
     for (const Value& one : config_.subscriptions.items()) general(one, list);
     for (const Subscription& one : list) consider(one);
     return std::move(out_);
@@ -101,14 +124,14 @@ class Planner {
     std::size_t index = 0;
     for (const Value& condition : trigger->second.items()) {
       const std::string key = to.trigger + ":[" + std::to_string(index++) + "]:" + to.service + ":" + to.recipient;
-      const auto holds = evaluate_when(condition["when"].as_string(), environment_);
+      const auto holds = evaluate_when(condition["when"].as_string(), environment_, now_);
       if (!holds.ok()) {
         out_.errors.push_back("trigger " + to.trigger + ": " + holds.error().message);
         continue;
       }
       std::string once = key;
       if (const std::string_view per = condition["oncePer"].as_string(); !per.empty()) {
-        const auto value = evaluate_when(per, environment_);
+        const auto value = evaluate_when(per, environment_, now_);
         if (value.ok()) once = value->scalar_text() + ":" + key;
       }
       if (!holds->as_bool()) {
@@ -241,6 +264,7 @@ class Planner {
 
   const kube::Object& app_;
   const NotificationConfig& config_;
+  const Time now_;
   Value environment_ = Value::map(), told_ = Value::map();
   NotificationPlan out_;
 };
@@ -267,8 +291,8 @@ NotificationConfig parse_notifications(const Value& data, const std::map<std::st
 }
 
 NotificationPlan plan_notifications(const kube::Object& application, const kube::Object* project,
-                                    const NotificationConfig& config) {
-  return Planner(application, config).run(project);
+                                    const NotificationConfig& config, Time now) {
+  return Planner(application, config, now).run(project);
 }
 
 }  // namespace caisson::gitops

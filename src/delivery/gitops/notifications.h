@@ -42,9 +42,10 @@ struct NotificationPlan {
   std::vector<std::string> forget;  // keys whose condition no longer holds: they may be told again
   std::vector<std::string> errors;  // "trigger on-x: at 3: …", "service email is not supported"
 };
-// `project` may be null: its annotations subscribe all of its Applications.
+// `project` may be null: its annotations subscribe all of its Applications. `now` is what conditions know as
+// time.Now().
 NotificationPlan plan_notifications(const kube::Object& application, const kube::Object* project,
-                                    const NotificationConfig& config);
+                                    const NotificationConfig& config, Time now = {});
 
 // Everything that is borrowed lives longer than the runtime.
 void add_notifications(kube::Runtime& runtime, WorkerPool& workers, const std::string& home_namespace);

@@ -72,8 +72,55 @@ TEST_CASE("conditions of Argo CD's catalogue are understood") {
   CHECK(when("app.metadata.annotations['notifications.argoproj.io/subscribe.on-deployed.slack'] contains 'ops'"));
 }
 
+TEST_CASE("times and texts of conditions: upstream's functions, which do not run where the left side decides") {
+  // on-deployed of the catalogue of 3.2: not told again when the health changes long after the sync.
+  const std::string deployed =
+      "app.status.operationState != nil and app.status.operationState.phase in ['Succeeded'] and "
+      "app.status.health.status == 'Healthy' and (!time.Parse(app.status.health.lastTransitionTime).Add(1 * "
+      "time.Minute).Before(time.Parse(app.status.operationState.finishedAt)) or "
+      "time.Parse(app.status.health.lastTransitionTime).Before(time.Parse(app.status.operationState.startedAt)))";
+  const auto holds = [&](const char* health, const char* started, const char* finished) {
+    Value app = web();
+    app.edit({"status", "health"}).set("lastTransitionTime", health);
+    app.edit({"status", "operationState"}).set("startedAt", started);
+    app.edit({"status", "operationState"}).set("finishedAt", finished);
+    const auto value = evaluate_when(deployed, Value{{"app", app}});
+    REQUIRE_MESSAGE(value.ok(), (value.ok() ? "" : value.error().message));
+    return value->as_bool();
+  };
+  CHECK(holds("2026-01-01T00:00:30Z", "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"));
+  CHECK_FALSE(holds("2026-01-01T00:00:30Z", "2026-01-01T00:00:00Z", "2026-01-01T00:02:00Z"));
+  CHECK(holds("2025-12-31T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-01T00:02:00Z"));
+  CHECK_FALSE(when("app.status.nothing != nil and time.Parse(app.status.nothing).Before(time.Now())"));
+  CHECK(when(
+      "time.Parse('2026-01-01T00:00:00Z').Add(2 * time.Hour).Sub(time.Parse('2026-01-01T00:30:00Z')).Minutes() == 90"));
+  CHECK(when("time.Parse('2026-01-01T00:00:00Z').Format('2006/01/02 15:04') == '2026/01/01 00:00'"));
+  CHECK(when("strings.ReplaceAll(strings.ToUpper(app.metadata.name), 'W', 'v') == 'vEB'"));
+  CHECK(when("1 + 2 * 3 == 7 and 'a' + 'b' == 'ab' and 7 / 2 > 3 and 1 - 2 < 0"));
+  const Time now(std::chrono::seconds(1'700'000'000));
+  CHECK(evaluate_when("time.Now().Unix()", Value::map(), now)->as_int() == 1'700'000'000);
+}
+
+TEST_CASE("the annotation subscriptions lists triggers, services and recipients at once") {
+  const auto subscribed = [](const std::string& text) {
+    Value app = web();
+    app.edit("metadata").set("annotations", Value{{"notifications.argoproj.io/subscriptions", text}});
+    const NotificationPlan made = plan(app);
+    std::string out;
+    for (const Notification& one : made.send) out += one.key + "\n";
+    return out + (made.errors.empty() ? "" : made.errors[0]);
+  };
+  CHECK(subscribed("- trigger: [on-deployed]\n  destinations:\n  - {service: slack, recipients: [a, b]}\n") ==
+        "abc:on-deployed:[0]:slack:a\nabc:on-deployed:[0]:slack:b\n");
+  CHECK(subscribed("- trigger: [none]\n  destinations: [{service: slack, recipients: [a]}]\n") ==
+        "trigger none is not defined");
+  CHECK(subscribed("trigger: x") == "notifications.argoproj.io/subscriptions must be a list");
+}
+
 TEST_CASE("a condition that can't be read is refused with its place") {
-  for (const char* text : {"app.status.", "time.Now()", "app ==", "'open", "[1, 2", "app.a b"}) {
+  for (const char* text : {"app.status.", "time.Never()", "time.Parse('soon')", "time.Now().Begin()",
+                           "app.metadata.name()", "strings.ReplaceAll('a', '', 'b')", "time.Fortnight", "1 + 'a'",
+                           "1 / 0", "app ==", "'open", "[1, 2", "app.a b"}) {
     const auto value = evaluate_when(text, Value{{"app", web()}});
     REQUIRE_MESSAGE(!value.ok(), text);
     CHECK(value.error().message.starts_with("at "));

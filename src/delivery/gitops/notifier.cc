@@ -68,7 +68,8 @@ class Notifier final : public kube::Reconciler {
     if (!application || !map) return kube::Requeue::never();
     const auto project = runtime_.informer(schema::kAppProjects).find({key.ns, application->spec()["project"].str()});
     const NotificationConfig config = parse_notifications((*map)["data"], TRY(secrets()));
-    const NotificationPlan plan = plan_notifications(*application, project ? &*project : nullptr, config);
+    const NotificationPlan plan =
+        plan_notifications(*application, project ? &*project : nullptr, config, runtime_.clock().now());
     for (const auto* errors : {&config.errors, &plan.errors}) {
       for (const std::string& one : *errors) log::warning("notification", {{"application", key.str()}, {"error", one}});
     }

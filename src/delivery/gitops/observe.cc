@@ -84,7 +84,7 @@ class Observer {
       return;
     }
     if (!seen_.insert(id).second) {
-      out_.warnings.push_back("Resource " + id.str() + " appeared 2 times among application resources.");
+      out_.repeated.push_back("Resource " + id.str() + " appeared 2 times among application resources.");
       std::erase_if(out_.resources, [&](const Resource& one) { return one.id == id; });
     }
     Resource made;

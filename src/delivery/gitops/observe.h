@@ -15,7 +15,8 @@ struct Observation {
   std::vector<Resource> resources;    // in kubectl's order of kinds
   std::vector<Value> hooks;           // prepared
   std::vector<std::string> errors;    // the comparison is not to be trusted: ComparisonError
-  std::vector<std::string> warnings;  // SharedResourceWarning, RepeatedResourceWarning
+  std::vector<std::string> warnings;  // SharedResourceWarning
+  std::vector<std::string> repeated;  // RepeatedResourceWarning: git says one object twice
   std::size_t orphans = 0;            // in the destination, of watched kinds, that no Application tracks
   bool complete = true;               // false: a kind's first list is not in yet
   bool refused = false;               // a kind may not be listed; an error says which

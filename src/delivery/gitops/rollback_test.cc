@@ -78,9 +78,10 @@ TEST_CASE("while the head can't be rendered, a sync of it and of a revision that
 
 TEST_CASE("an operation can be terminated while the head can't be rendered") {
   Rollback it;
-  const std::string hook = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: wait\n  annotations: "
-                           "{argocd.argoproj.io/hook: PreSync}\nspec: {template: {spec: {restartPolicy: Never, "
-                           "containers: [{name: c, image: none}]}}}\n";
+  const std::string hook =
+      "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: wait\n  annotations: "
+      "{argocd.argoproj.io/hook: PreSync}\nspec: {template: {spec: {restartPolicy: Never, "
+      "containers: [{name: c, image: none}]}}}\n";
   const std::string commit = it.repository.push({{"app/hook.yaml", hook}});
   it.announce(commit, {"app/hook.yaml"});
   it.operate(Value{{"revision", commit}});
@@ -122,7 +123,8 @@ TEST_CASE("several sources: status and history name each revision, and a rollbac
   const std::string url(kUrl);
   must(it.client->create(kube::Object(must(yaml::read(
       "{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: shop, namespace: argocd}, spec: "
-      "{project: default, sources: [{repoURL: '" + url + "', path: one, targetRevision: main}, {repoURL: '" + url +
+      "{project: default, sources: [{repoURL: '" +
+      url + "', path: one, targetRevision: main}, {repoURL: '" + url +
       "', path: two, targetRevision: main}], destination: {name: in-cluster, namespace: shop}, syncPolicy: "
       "{automated: {}}}}")))));
   REQUIRE(it.eventually([&] { return it.data("b") == "1" && it.is("shop", "Synced", ""); }));
@@ -136,6 +138,7 @@ TEST_CASE("several sources: status and history name each revision, and a rollbac
   const Value both = Value::list_of({second, second});
   CHECK(status["sync"]["revisions"] == both);
   CHECK(status["sync"]["revision"].is_null());
+  CHECK(status["sourceTypes"] == Value::list_of({"Directory", "Directory"}));
   CHECK(status["operationState"]["syncResult"]["revisions"] == both);
   CHECK(status["operationState"]["syncResult"]["sources"].size() == 2);
   const Value entry = status["history"][0];

@@ -151,6 +151,7 @@ Result<RenderedPtr> Renderer::render(const Source& source, const std::string& co
     if (!all[i]->ref.empty() && all[i]->path.empty()) continue;  // there for its values alone
     const RenderedPtr one = TRY(render_one(*all[i], std::string(commits[i]), refs));
     if (out.type.empty()) out.type = one->type;
+    out.types.push_back(one->type);
     out.objects.insert(out.objects.end(), one->objects.begin(), one->objects.end());
     out.inputs.insert(out.inputs.end(), one->inputs.begin(), one->inputs.end());
   }

@@ -24,7 +24,8 @@ namespace caisson::gitops {
 
 struct Rendered {
   std::string commit;               // whole id, or a chart's version; of several sources with commas between
-  std::string type;                 // "Kustomize", "Helm", "Directory"
+  std::string type;                 // "Kustomize", "Helm", "Directory"; of several sources the first one's
+  std::vector<std::string> types;   // of several sources, of each that is rendered; empty: of one
   std::vector<Value> objects;       // as written in the repository, in order
   std::vector<std::string> inputs;  // files that were read
 };

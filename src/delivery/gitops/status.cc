@@ -110,7 +110,12 @@ void write_observation(Value& status, const Value& spec, const Rendered& rendere
   for (const Resource& resource : observation.resources) resources.push_back(entry_of(resource));
   status.set("resources", std::move(resources));
   status.set("summary", summary(observation));
-  status.set("sourceType", rendered.type);
+  const bool several = !spec["sources"].empty();
+  status.erase(several ? "sourceType" : "sourceTypes");
+  if (several)
+    status.set("sourceTypes", Value::list_of(rendered.types.empty() ? std::vector{rendered.type} : rendered.types));
+  else
+    status.set("sourceType", rendered.type);
 }
 
 void write_unknown(Value& status, const Value& spec, Time now) {

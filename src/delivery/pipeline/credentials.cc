@@ -160,8 +160,7 @@ void add_credential_mounts(const Credentials& credentials, bool as_root, Value& 
   const std::string home(kHome);
   if (!credentials.ssh.empty())
     mounts.push_back(Value{{"name", as_root ? "tekton-ssh" : "tekton-ssh-of-others"}, {"mountPath", home + "/.ssh"}});
-  if (!credentials.docker.empty())
-    mounts.push_back(Value{{"name", "tekton-docker"}, {"mountPath", home + "/.docker"}});
+  if (!credentials.docker.empty()) mounts.push_back(Value{{"name", "tekton-docker"}, {"mountPath", home + "/.docker"}});
 }
 
 }  // namespace caisson::pipeline

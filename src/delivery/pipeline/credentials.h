@@ -26,9 +26,9 @@ struct Credentials {
   std::map<std::string, std::string> docker;  // files of ~/.docker: config.json
 };
 
-// Of the ServiceAccount's secrets those that are meant for it: basic-auth and ssh-auth with annotations tekton.dev/git-N,
-// basic-auth with annotations tekton.dev/docker-N, dockercfg and dockerconfigjson. Errors: invalid, with the Secret, for
-// an annotated one of another type, and for what is no docker configuration.
+// Of the ServiceAccount's secrets those that are meant for it: basic-auth and ssh-auth with annotations
+// tekton.dev/git-N, basic-auth with annotations tekton.dev/docker-N, dockercfg and dockerconfigjson. Errors: invalid,
+// with the Secret, for an annotated one of another type, and for what is no docker configuration.
 Result<Credentials> read_credentials(const std::vector<kube::Object>& secrets);
 
 // The files of `credentials` as one Secret, keys "ssh.NAME" and "docker.NAME".

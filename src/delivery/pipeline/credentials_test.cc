@@ -88,8 +88,9 @@ TEST_CASE("a step has the files with the mode that its user needs") {
   add_credential_volumes(credentials, "run-credentials", volumes);
   add_credential_mounts(credentials, true, root);
   add_credential_mounts(credentials, false, other);
-  CHECK(json::write(root) ==
-        R"([{"name":"tekton-ssh","mountPath":"/tekton/home/.ssh"},{"name":"tekton-docker","mountPath":"/tekton/home/.docker"}])");
+  CHECK(
+      json::write(root) ==
+      R"([{"name":"tekton-ssh","mountPath":"/tekton/home/.ssh"},{"name":"tekton-docker","mountPath":"/tekton/home/.docker"}])");
   CHECK(other[0]["name"].as_string() == "tekton-ssh-of-others");
   REQUIRE(volumes.size() == 3);
   CHECK(volumes[0]["secret"]["defaultMode"].as_int() == 0400);

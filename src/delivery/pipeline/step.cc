@@ -55,7 +55,8 @@ Result<void> check_sidecars(const Value& sidecars) {
                      "stdin",
                      "stdinOnce",
                      "tty",
-                     "restartPolicy"},
+                     "restartPolicy",
+                     "workspaces"},
                     where));
     if (sidecars[i]["image"].as_string().empty()) return invalid(where + ".image is missing");
   }
@@ -98,6 +99,7 @@ Result<void> check_step(const Value& step, const std::string& where) {
                    "results",
                    "when",
                    "stdoutConfig",
+                   "workspaces",
                    "stderrConfig"},
                   where));
   for (std::size_t i = 0; i < step["when"].size(); ++i)
@@ -180,7 +182,7 @@ Result<Value> make_step_container(const Value& step, const ContainerParts& parts
     const std::string_view key = entry.key;
     if (key == "name" || key == "displayName" || key == "script" || key == "onError" || key == "timeout" ||
         key == "env" || key == "volumeMounts" || key == "results" || key == "when" || key == "stdoutConfig" ||
-        key == "stderrConfig")
+        key == "stderrConfig" || key == "workspaces")
       continue;
     out.set(key == "computeResources" ? std::string_view("resources") : key, entry.value);
   }

@@ -17,14 +17,18 @@ Value doc(const std::string& text) {
 }
 
 kube::Object task_run(const std::string& spec) {
-  return kube::Object(doc("{apiVersion: tekton.dev/v1, kind: TaskRun, metadata: {name: r, namespace: shop, uid: u}, "
-                          "spec: " + spec + "}"));
+  return kube::Object(
+      doc("{apiVersion: tekton.dev/v1, kind: TaskRun, metadata: {name: r, namespace: shop, uid: u}, "
+          "spec: " +
+          spec + "}"));
 }
 
 // The pod's annotation, or why there is no pod.
 std::string told(const std::string& steps, std::string_view annotation) {
-  const Value spec = doc("{params: [{name: env, type: string, default: dev}, {name: all, type: array, default: [x, dev]}], "
-                         "results: [{name: digest}], steps: " + steps + "}");
+  const Value spec =
+      doc("{params: [{name: env, type: string, default: dev}, {name: all, type: array, default: [x, dev]}], "
+          "results: [{name: digest}], steps: " +
+          steps + "}");
   const auto plan = plan_task(task_run("{}"), spec, "t", {}, {}, [](const Value&) -> Result<Value> {
     return Error{ErrorCode::invalid, "none"};
   });
@@ -40,21 +44,22 @@ TEST_CASE("a step's when is decided where its values are known: params in the pl
   CHECK(told("[{name: a, image: i, when: [{input: $(params.env), operator: in, values: [dev]}]}]", kWhen).empty());
   CHECK(told("[{name: a, image: i, when: [{input: $(params.env), operator: notin, values: ['$(params.all[*])']}]}]",
              kWhen) == R"x({"step-a":[false]})x");
-  CHECK(told("[{name: a, image: i, when: [{cel: \"'$(params.env)' == 'prod'\"}]}]", kWhen) == R"x({"step-a":[false]})x");
+  CHECK(told("[{name: a, image: i, when: [{cel: \"'$(params.env)' == 'prod'\"}]}]", kWhen) ==
+        R"x({"step-a":[false]})x");
   CHECK(told("[{name: a, image: i, results: [{name: r}]}, {name: b, image: i, when: [{input: "
              "$(steps.a.results.r), operator: in, values: ['$(params.env)']}]}]",
-             kWhen) ==
-        R"x({"step-b":[{"input":"$(steps.a.results.r)","operator":"in","values":["dev"]}]})x");
+             kWhen) == R"x({"step-b":[{"input":"$(steps.a.results.r)","operator":"in","values":["dev"]}]})x");
 }
 
 TEST_CASE("a step's when that can't be decided is refused by name") {
-  CHECK(told("[{name: a, image: i, when: [{input: x, operator: is, values: [x]}]}]", kWhen).find(
-            "spec.steps[0].when[0]: operator \"is\" is not recognized") != std::string::npos);
+  CHECK(told("[{name: a, image: i, when: [{input: x, operator: is, values: [x]}]}]", kWhen)
+            .find("spec.steps[0].when[0]: operator \"is\" is not recognized") != std::string::npos);
   CHECK(told("[{name: a, image: i, when: [{cel: 'true', input: x}]}]", kWhen).find("exclude each other") !=
         std::string::npos);
   CHECK(told("[{name: a, image: i, results: [{name: r}]}, {name: b, image: i, when: [{cel: \"'$(steps.a.results.r)' "
              "== ''\"}]}]",
-             kWhen).find("step b: when: cel with results of steps is not supported") != std::string::npos);
+             kWhen)
+            .find("step b: when: cel with results of steps is not supported") != std::string::npos);
   CHECK(told("[{name: b, image: i, when: [{input: $(steps.a.results.r), operator: in, values: [x]}]}]", kWhen)
             .find("no step before it is called a") != std::string::npos);
 }
@@ -64,8 +69,34 @@ TEST_CASE("a step's streams go to files whose paths may be variables") {
              kStreams) == R"x({"step-a":{"stdout":"/tekton/results/digest","stderr":"/data/err"}})x");
   CHECK(told("[{name: a, image: i, stdoutConfig: {}}]", kStreams).find("spec.steps[0].stdoutConfig.path is missing") !=
         std::string::npos);
-  CHECK(told("[{name: a, image: i, stdoutConfig: {path: /x, mode: 1}}]", kStreams).find(
-            "stdoutConfig.mode is not supported") != std::string::npos);
+  CHECK(told("[{name: a, image: i, stdoutConfig: {path: /x, mode: 1}}]", kStreams)
+            .find("stdoutConfig.mode is not supported") != std::string::npos);
+}
+
+TEST_CASE("a workspace that a step asks for itself is in that step alone, where it says") {
+  const auto mounts = [](const std::string& steps) {
+    const Value spec = doc("{workspaces: [{name: secret}, {name: source}], steps: " + steps + "}");
+    const auto plan = plan_task(task_run("{workspaces: [{name: secret, secret: {secretName: s}}, {name: source, "
+                                         "emptyDir: {}}]}"),
+                                spec, "t", {}, {}, [](const Value&) -> Result<Value> {
+                                  return Error{ErrorCode::invalid, "none"};
+                                });
+    if (!plan.ok()) return plan.error().message;
+    std::string out;
+    for (const Value& container : plan->pod.spec()["containers"].items()) {
+      out += container["name"].str() + ":";
+      for (const Value& mount : container["volumeMounts"].items())
+        if (mount["name"].as_string().starts_with("ws-")) out += " " + mount["mountPath"].str();
+      out += "; ";
+    }
+    return out;
+  };
+  CHECK(mounts("[{name: a, image: i}, {name: b, image: i}]") ==
+        "step-a: /workspace/secret /workspace/source; step-b: /workspace/secret /workspace/source; ");
+  CHECK(mounts("[{name: a, image: i, workspaces: [{name: secret, mountPath: /keys}]}, {name: b, image: i}]") ==
+        "step-a: /keys /workspace/source; step-b: /workspace/source; ");
+  CHECK(mounts("[{name: a, image: i, workspaces: [{name: other}]}]").find("undefined workspace \"other\"") !=
+        std::string::npos);
 }
 
 TEST_CASE("config-defaults: what a run does not say itself") {

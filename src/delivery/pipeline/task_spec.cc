@@ -2,6 +2,7 @@
 #include "delivery/pipeline/task_spec.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/base/hash.h"
 #include "core/base/text.h"
@@ -118,8 +119,30 @@ class Planner {
       if (const std::string sub_path = binding["subPath"].str(); !sub_path.empty()) mount.set("subPath", sub_path);
       if (declared["readOnly"].as_bool()) mount.set("readOnly", true);
       workspace_mounts_.push_back(mount);
+      mounted_.push_back(declared["name"].str());
+    }
+    for (const char* list : {"steps", "sidecars"}) {
+      for (const Value& container : spec[list].items())
+        for (const Value& one : container["workspaces"].items()) {
+          if (find_named(spec["workspaces"], one["name"].as_string()) == nullptr)
+            return invalid("undefined workspace \"" + one["name"].str() + "\" of " + container["name"].str());
+          isolated_.insert(one["name"].str());
+        }
     }
     return {};
+  }
+
+  // A workspace that a step or sidecar asks for itself is in those alone (docs/workspaces.md, "Isolated Workspaces").
+  Value workspaces_of(const Value& container) const {
+    Value out = Value::list();
+    for (std::size_t i = 0; i < mounted_.size(); ++i) {
+      const Value* own = find_named(container["workspaces"], mounted_[i]);
+      if (own == nullptr && isolated_.contains(mounted_[i])) continue;
+      Value mount = workspace_mounts_[i];
+      if (own != nullptr && !(*own)["mountPath"].as_string().empty()) mount.set("mountPath", (*own)["mountPath"]);
+      out.push_back(std::move(mount));
+    }
+    return out;
   }
 
   void add_volume(std::string_view name, std::string_view mount_path, Value source) {
@@ -217,10 +240,11 @@ class Planner {
     std::size_t index = 0;
     for (const Value& step : spec["steps"].items()) {
       const std::string name = step_container(step, index);
+      const Value workspaces = workspaces_of(step);
       const Value merged = merge_step_template(step, spec["stepTemplate"]);
       Value mounts = mounts_;
       add_credential_mounts(credentials_, runs_as_root(merged), mounts);
-      ContainerParts parts{name, "script-" + std::to_string(index), mounts, workspace_mounts_,
+      ContainerParts parts{name, "script-" + std::to_string(index), mounts, workspaces,
                            environment(trace.empty() ? trace : trace.child("step " + name.substr(5)))};
       out.push_back(TRY(make_step_container(merged, parts, scripts_).in("step " + name.substr(5))));
       if (step["onError"].as_string() == "continue") passed_over_.push_back(name);
@@ -236,7 +260,8 @@ class Planner {
     std::size_t index = 0;
     for (const Value& sidecar : spec["sidecars"].items()) {
       const std::string name = sidecar_container(sidecar, index);
-      ContainerParts parts{name, "sidecar-script-" + std::to_string(index++), mounts_, workspace_mounts_, {}};
+      const Value workspaces = workspaces_of(sidecar);
+      ContainerParts parts{name, "sidecar-script-" + std::to_string(index++), mounts_, workspaces, {}};
       Value container = TRY(make_step_container(sidecar, parts, scripts_).in(name));
       container.set("restartPolicy", "Always");  // a native sidecar: it starts before the steps and ends after them
       out.push_back(container);
@@ -317,6 +342,8 @@ class Planner {
   const FindStepAction& find_action_;
   Scope scope_;
   Value volumes_ = Value::list(), mounts_ = Value::list(), workspace_mounts_ = Value::list(), scripts_ = Value::map();
+  std::vector<std::string> mounted_;  // the workspaces of workspace_mounts_
+  std::set<std::string> isolated_;
   Value when_ = Value::map(), streams_ = Value::map();  // by container, for the node
   std::vector<std::string> passed_over_;
 };

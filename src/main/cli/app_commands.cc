@@ -29,7 +29,8 @@ std::string sync_painted(const std::string& sync) {
 // The commits of one source or several.
 std::string short_commits(const Value& at, std::size_t digits) {
   std::vector<std::string> out;
-  for (const std::string_view one : split(gitops::commits_of(at), ',')) out.emplace_back(one.substr(0, digits));
+  const std::string all = gitops::commits_of(at);
+  for (const std::string_view one : split(all, ',')) out.emplace_back(one.substr(0, digits));
   return join(out, ",");
 }
 

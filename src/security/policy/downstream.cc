@@ -80,10 +80,9 @@ void Downstream::remove(const Source& source, bool all) const {
         continue;
       const auto gone = client_.remove(kind, object.key());
       if (!gone.ok() && gone.error().code != ErrorCode::not_found)
-        log::warning("generated object not removed", {{"policy", source.policy},
-                                                      {"kind", kind.kind},
-                                                      {"name", object.name()},
-                                                      {"error", gone.error()}});
+        log::warning(
+            "generated object not removed",
+            {{"policy", source.policy}, {"kind", kind.kind}, {"name", object.name()}, {"error", gone.error()}});
     }
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What generate rules with `synchronize` made goes with what it was made for: with its trigger; and what a policy itself
-// says (`data`) with the policy, unless that says orphanDownstreamOnPolicyDelete. Follows Kyverno 1.19. One thread: the
-// scan's. A policy that goes while nobody scans leaves what it made.
+// What generate rules with `synchronize` made goes with what it was made for: with its trigger; and what a policy
+// itself says (`data`) with the policy, unless that says orphanDownstreamOnPolicyDelete. Follows Kyverno 1.19. One
+// thread: the scan's. A policy that goes while nobody scans leaves what it made.
 #pragma once
 #include <set>
 #include <string>

@@ -53,14 +53,11 @@ Files chart_of(const std::vector<std::string>& templates) {
 
 // Most templates only look; some edit what they made, few what all see.
 std::string random_template(std::mt19937& random) {
-  static constexpr std::string_view kLooks[] = {"{{ include \"values\" . }}",
-                                                "{{ include \"own\" . }} {{ .Template.Name }}",
-                                                "{{ include \"both\" . }}",
-                                                "{{ include \"whole\" . }}",
-                                                "{{ .Subcharts.sub.Template.Name }}",
-                                                "{{ range $k, $v := .Values.m }}{{ $k }}{{ $v }}{{ end }}",
-                                                "{{ tpl \"{{ .Values.m }}\" . }}",
-                                                "{{ toYaml .Values.l | nindent 2 }}"};
+  static constexpr std::string_view kLooks[] = {
+      "{{ include \"values\" . }}",         "{{ include \"own\" . }} {{ .Template.Name }}",
+      "{{ include \"both\" . }}",           "{{ include \"whole\" . }}",
+      "{{ .Subcharts.sub.Template.Name }}", "{{ range $k, $v := .Values.m }}{{ $k }}{{ $v }}{{ end }}",
+      "{{ tpl \"{{ .Values.m }}\" . }}",    "{{ toYaml .Values.l | nindent 2 }}"};
   static constexpr std::string_view kMakes[] = {
       "{{ $d := dict \"a\" .Values.m }}{{ $_ := set $d \"b\" 2 }}{{ toJson $d }}",
       "{{ $c := deepCopy .Values }}{{ $_ := set $c.m.n \"o\" 2 }}{{ toJson $c }}{{ include \"values\" . }}",
@@ -100,8 +97,8 @@ TEST_CASE("two threads give what one gives, whatever templates edit") {
 }
 
 TEST_CASE("an include is made anew when what it shows has changed") {
-  const Files files = chart_of({"{{ include \"both\" . }}", "{{ include \"both\" . }}", "{{ include \"adds\" . }}",
-                                "{{ include \"both\" . }}"});
+  const Files files = chart_of(
+      {"{{ include \"both\" . }}", "{{ include \"both\" . }}", "{{ include \"adds\" . }}", "{{ include \"both\" . }}"});
   const std::string out = rendered(files, Threads::one);
   const auto shown = [&](const std::string& name) {
     const std::size_t at = out.find("demo/templates/" + name + " {");

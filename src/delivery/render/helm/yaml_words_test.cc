@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said of a document that is no YAML, beside what Helm says of it. testdata/yaml_errors.jsonl: a document and the
-// answer of helm v3.22 to `helm template` of a chart whose one template it is.
+// What is said of a document that is no YAML, beside what Helm says of it. testdata/yaml_errors.jsonl: a document and
+// the answer of helm v3.22 to `helm template` of a chart whose one template it is.
 #include <doctest/doctest.h>
 
 #include "core/base/file.h"

@@ -41,16 +41,50 @@ TEST_CASE("times are seconds with as many decimals as they need") {
 }
 
 TEST_CASE("values are the shortest text that reads as the same number") {
-  for (const double v : {0.0, -0.0, 1.0, -1.0, 9.0, 10.0, 999.0, 9999.0, 10'000.0, 99'999'999.0, 1e8, 999'999'999'999.0,
-                         1e12, 999'999'999'999'999.0, 1e15, 9007199254740993.0, 1e16, 1e20, 1e21, 0.5, 0.001, 0.01, 0.1,
-                         0.0001, 1e-6, 1e-7, 123.456, -123.456, 0.1 + 0.2, 1.0 / 3, 999'999'999'999.999, 5e-324,
-                         std::numeric_limits<double>::max(), std::numeric_limits<double>::infinity(),
-                         -std::numeric_limits<double>::infinity(), std::nan("")})
+  for (const double v : {0.0,
+                         -0.0,
+                         1.0,
+                         -1.0,
+                         9.0,
+                         10.0,
+                         999.0,
+                         9999.0,
+                         10'000.0,
+                         99'999'999.0,
+                         1e8,
+                         999'999'999'999.0,
+                         1e12,
+                         999'999'999'999'999.0,
+                         1e15,
+                         9007199254740993.0,
+                         1e16,
+                         1e20,
+                         1e21,
+                         0.5,
+                         0.001,
+                         0.01,
+                         0.1,
+                         0.0001,
+                         1e-6,
+                         1e-7,
+                         123.456,
+                         -123.456,
+                         0.1 + 0.2,
+                         1.0 / 3,
+                         999'999'999'999.999,
+                         5e-324,
+                         std::numeric_limits<double>::max(),
+                         std::numeric_limits<double>::infinity(),
+                         -std::numeric_limits<double>::infinity(),
+                         std::nan("")})
     CHECK(value_of(v) == format_sample(v));
   std::mt19937_64 random(20261122);
   for (int i = 0; i < 200'000; ++i) {
     const double whole = static_cast<double>(random() >> (random() % 64));
-    const double v = (i % 3 == 0 ? whole : i % 3 == 1 ? whole / 1000 : std::bit_cast<double>(random())) * (i % 2 == 0 ? 1 : -1);
+    const double v = (i % 3 == 0   ? whole
+                      : i % 3 == 1 ? whole / 1000
+                                   : std::bit_cast<double>(random())) *
+                     (i % 2 == 0 ? 1 : -1);
     if (value_of(v) != format_sample(v)) FAIL(format_sample(v) << " is written as " << value_of(v));
   }
 }
@@ -60,7 +94,8 @@ TEST_CASE("an answer longer than the buffer is whole") {
   std::string want;
   for (int i = 0; i < 3000; ++i) {
     points.push_back({1'700'000'000'000 + i * 30'000, i / 8.0});
-    (want += want.empty() ? "[" : ",[") += std::to_string(1'700'000'000 + i * 30) + ",\"" + format_sample(i / 8.0) + "\"]";
+    (want += want.empty() ? "[" : ",[") +=
+        std::to_string(1'700'000'000 + i * 30) + ",\"" + format_sample(i / 8.0) + "\"]";
   }
   CHECK(json_of(points) == want);
 }
