@@ -34,10 +34,6 @@ void add_paths(const FieldSet& set, const std::string& path, std::vector<std::st
   for (const auto& [element, child] : set.children) add_paths(child, path + readable(element), out);
 }
 
-}  // namespace
-
-namespace {
-
 // Where `element` stands, or would.
 template <class Children>
 auto place_of(Children& children, std::string_view element) {
@@ -147,7 +143,7 @@ std::string_view field_element(std::string_view key) {
   };
   thread_local std::array<Known, 256> cache{};
   Known& known = cache[(reinterpret_cast<std::uintptr_t>(key.data()) >> 3) % cache.size()];
-  if (known.key != key.data() || known.element.size() != key.size() + 2)
+  if (known.key != key.data() || known.element.substr(std::min<std::size_t>(2, known.element.size())) != key)
     known = {key.data(), document::intern("f:" + std::string(key))};
   return known.element;
 }

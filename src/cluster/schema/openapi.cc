@@ -376,10 +376,6 @@ Value Document::finish() {
                {"components", Value{{"schemas", std::move(schemas)}, {"securitySchemes", bearer}}}};
 }
 
-}  // namespace
-
-namespace {
-
 // Of all that the documents of built-in kinds are made from: clients keep a document for as long as its hash stays.
 const std::string& built_in_hash() {
   static const std::string kHash = [] {

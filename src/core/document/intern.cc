@@ -105,8 +105,4 @@ std::string_view intern(std::string_view key) {
   return seen;
 }
 
-std::string_view interned_key(std::string_view name) {
-  return intern(name);
-}
-
 }  // namespace caisson::document

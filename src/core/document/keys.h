@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names that are looked for in many maps: Value::find knows an interned one by its address. Any thread.
+// Keys of maps. Value::find knows an interned one by its address: for names that are looked for in many maps. Any
+// thread.
 #pragma once
 #include <string_view>
 
 namespace caisson::document {
 
-// The text as maps hold it as a key. Valid for ever, as the keys of every document are: for names of which there are
-// few.
-std::string_view interned_key(std::string_view name);
+// The one copy of a map's key; valid for ever. Keys come from schemas and manifests, so the table stays small.
+std::string_view intern(std::string_view key);
 
 }  // namespace caisson::document

@@ -71,7 +71,7 @@ void read_entries(const Value& source, int depth, PatternTree& tree) {
   std::sort(keys.begin(), keys.end());
   for (const std::string_view key : keys) {
     Anchor anchor = parse_anchor(key);
-    anchor.key = document::interned_key(anchor.key);
+    anchor.key = document::intern(anchor.key);
     const bool plain = anchor.kind == AnchorKind::none || anchor.kind == AnchorKind::add_if_not_present;
     PatternEntry entry{anchor, key, read_pattern(source[key], depth + 1), source[key].as_string() == "*"};
     if (!plain && anchor.kind != AnchorKind::global)

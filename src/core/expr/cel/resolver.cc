@@ -115,7 +115,7 @@ class Resolver {
   }
 
   void select(Node& node) {
-    node.key = document::interned_key(node.name);
+    node.key = document::intern(node.name);
     const std::string qualified = qualified_name(node);
     if (!qualified.empty() && !begins_with_local(qualified) && identifier(node, qualified)) return;
     node.value = Value::string(node.name);  // the key that is looked for

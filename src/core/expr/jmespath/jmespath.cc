@@ -86,7 +86,7 @@ Result<Expression> Expression::compile(std::string_view text, Dialect dialect) {
   program->calls_nothing = std::none_of(program->tree.nodes.begin(), program->tree.nodes.end(),
                                         [](const Node& node) { return node.kind == NodeKind::call; });
   for (Node& node : program->tree.nodes)
-    if (node.kind == NodeKind::field) node.key = document::interned_key(node.text);
+    if (node.kind == NodeKind::field) node.key = document::intern(node.text);
   return Expression(std::move(program));
 }
 
