@@ -229,7 +229,7 @@ int run_ask(const std::string& dir, std::size_t which, int runs) {
 
 // The room's server over HTTP, without a platform, as a peer is asked. Says its address, and ends with its standard
 // input.
-int run_serve(const std::string& dir) {
+int run_serve(const std::string& dir, bool still) {
   ServerOptions options;
   options.directory = dir;
   options.external_url = "http://localhost";
@@ -253,7 +253,7 @@ int run_serve(const std::string& dir) {
     exchange->respond(metrics.answer(exchange->method, exchange->path, parameters));
   });
   if (!port.ok()) return failed(port.error());
-  metrics.start();
+  if (!still) metrics.start();
   std::printf("127.0.0.1:%d\n", *port);
   std::fflush(stdout);
   char byte;
@@ -380,7 +380,7 @@ int main(int argc, char** argv) {
   if (what == "fill" && argc > 2) return run_fill(argv[2]);
   if (what == "ask" && argc > 3)
     return run_ask(argv[2], std::strtoull(argv[3], nullptr, 10), argc > 4 ? std::atoi(argv[4]) : 7);
-  if (what == "serve" && argc > 2) return run_serve(argv[2]);
+  if (what == "serve" && argc > 2) return run_serve(argv[2], argc > 3);
   if (what != "queries") return run();
   for (const Query& query : kQueries) std::printf("%s\t%s\n", query.name, query.text);
   return 0;
