@@ -5,11 +5,13 @@
 //   metrics_bench               all of that, in this process
 //   metrics_bench series [N]    N series (default a million) with some samples, opened again by
 //   metrics_bench open FOLDER
-//   metrics_bench send URL [STEPS]   the same series and samples to another storage, by remote write
-//   (bench/metrics_peer) metrics_bench fill FOLDER   the samples alone, kept there metrics_bench ask FOLDER N [TIMES]
-//   query N (from 0) of what was kept there, for a profiler metrics_bench serve FOLDER  the room's server over HTTP, on
-//   an address that it says, until its standard input ends metrics_bench queries       the queries, a line each: name,
-//   tab, query
+//   metrics_bench fill FOLDER   the samples alone, kept there
+//   metrics_bench ask FOLDER N [TIMES]   query N (from 0) of what was kept there, for a profiler
+//   metrics_bench send URL [STEPS]       the same samples to another storage, by remote write (bench/metrics_peer)
+//   metrics_bench many URL [N]           N series (default a million) with ten samples, sent there
+//   metrics_bench serve FOLDER [still]   the room's server over HTTP, on an address that it says, until its input ends;
+//                                        still: without samples of its own, and its storage is not tended
+//   metrics_bench queries       the queries, a line each: name, tab, query
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
