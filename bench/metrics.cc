@@ -5,11 +5,13 @@
 //   metrics_bench               all of that, in this process
 //   metrics_bench series [N]    N series (default a million) with some samples, opened again by
 //   metrics_bench open FOLDER
-//   metrics_bench send URL [STEPS]   the same series and samples to another storage, by remote write
-//   (bench/metrics_peer) metrics_bench fill FOLDER   the samples alone, kept there metrics_bench ask FOLDER N [TIMES]
-//   query N (from 0) of what was kept there, for a profiler metrics_bench serve FOLDER  the room's server over HTTP, on
-//   an address that it says, until its standard input ends metrics_bench queries       the queries, a line each: name,
-//   tab, query
+//   metrics_bench fill FOLDER   the samples alone, kept there
+//   metrics_bench ask FOLDER N [TIMES]   query N (from 0) of what was kept there, for a profiler
+//   metrics_bench send URL [STEPS]       the same samples to another storage, by remote write (bench/metrics_peer)
+//   metrics_bench many URL [N]           N series (default a million) with ten samples, sent there
+//   metrics_bench serve FOLDER [still]   the room's server over HTTP, on an address that it says, until its input ends;
+//                                        still: without samples of its own, and its storage is not tended
+//   metrics_bench queries       the queries, a line each: name, tab, query
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -229,7 +231,7 @@ int run_ask(const std::string& dir, std::size_t which, int runs) {
 
 // The room's server over HTTP, without a platform, as a peer is asked. Says its address, and ends with its standard
 // input.
-int run_serve(const std::string& dir) {
+int run_serve(const std::string& dir, bool still) {
   ServerOptions options;
   options.directory = dir;
   options.external_url = "http://localhost";
@@ -253,7 +255,7 @@ int run_serve(const std::string& dir) {
     exchange->respond(metrics.answer(exchange->method, exchange->path, parameters));
   });
   if (!port.ok()) return failed(port.error());
-  metrics.start();
+  if (!still) metrics.start();
   std::printf("127.0.0.1:%d\n", *port);
   std::fflush(stdout);
   char byte;
@@ -380,7 +382,7 @@ int main(int argc, char** argv) {
   if (what == "fill" && argc > 2) return run_fill(argv[2]);
   if (what == "ask" && argc > 3)
     return run_ask(argv[2], std::strtoull(argv[3], nullptr, 10), argc > 4 ? std::atoi(argv[4]) : 7);
-  if (what == "serve" && argc > 2) return run_serve(argv[2]);
+  if (what == "serve" && argc > 2) return run_serve(argv[2], argc > 3);
   if (what != "queries") return run();
   for (const Query& query : kQueries) std::printf("%s\t%s\n", query.name, query.text);
   return 0;
