@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the stores have confirmed outlives a power cut. The disk is a real one, ext4 on a loop device, and the cut is the
-// file system's own: EXT4_IOC_SHUTDOWN without a flush of its journal throws away what was not synced and answers every
-// later call with EIO, as xfstests do it. Needs root and loop devices.
+// What the stores have confirmed outlives a power cut. The disk is a real one, ext4 on a loop device, and the cut is
+// the file system's own: EXT4_IOC_SHUTDOWN without a flush of its journal throws away what was not synced and answers
+// every later call with EIO, as xfstests do it. Needs root and loop devices.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/ioctl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -33,6 +34,9 @@ class Disk {
  public:
   Disk() : dir_(TempDir::make("disk", is_directory("/dev/shm") ? "/dev/shm" : "/tmp").value()) {  // memory: it is quick
     const std::string image = dir_.path() + "/image";
+    // Mounted for this process alone: a namespace that somebody copies meanwhile would keep the file system that was
+    // cut, and mounted again it would still answer every call with EIO.
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return;
     made_ = make_dirs(root()).ok() && write_file_unsynced(image, "").ok() && ::truncate(image.c_str(), 96 << 20) == 0 &&
             run_checked({.args = {"mkfs.ext4", "-q", "-F", "-m", "0", image}}).ok() && mount();
   }
@@ -145,8 +149,7 @@ Told work_until_cut(const Disk& disk, int seed, int lines) {
 void check_blobs(const std::string& root, const Told& told, std::set<std::string>& tagged_before) {
   BlobStore blobs = BlobStore::open(root + "/content").value();
   const TagIndex tags = TagIndex::open(root + "/content").value();
-  for (const Digest& digest : blobs.list().value())
-    CHECK(Digest::of(blobs.read(digest, 1u << 20).value()) == digest);
+  for (const Digest& digest : blobs.list().value()) CHECK(Digest::of(blobs.read(digest, 1u << 20).value()) == digest);
   for (const Digest& digest : told.blobs) {
     CHECK(blobs.has(digest));
     CHECK(tags.has_blob("a/b", digest));
@@ -160,7 +163,8 @@ void check_blobs(const std::string& root, const Told& told, std::set<std::string
   // The last that was confirmed, or one that was under way: never an older one.
   CHECK((told.tagged.empty() || *tag == told.tagged.back() || !tagged_before.contains(tag->str())));
   CHECK(blobs.has(*tag));
-  CHECK(tags.manifest_type("a/b", *tag).value() == kOciManifest);
+  const Result<std::string> type = tags.manifest_type("a/b", *tag);
+  CHECK_MESSAGE((type.ok() && *type == kOciManifest), (type.ok() ? *type : type.error().message));
   // An upload that was cut off goes on where the disk has it, or is gone; its bytes are checked at the end either way.
   for (const std::string& id : told.uploads) {
     const Result<std::uint64_t> size = blobs.upload_size_bytes(id);
