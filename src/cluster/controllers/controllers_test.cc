@@ -371,7 +371,7 @@ TEST_CASE("a claim of the local class is bound when a pod uses it, and its volum
   CHECK_EQ(claim->status()["phase"].str(), "Bound");
   const schema::Resource volumes{"", "v1", "PersistentVolume", "persistentvolumes", false};
   CHECK_EQ(world.get(volumes, claim->spec()["volumeName"].str())->spec()["hostPath"]["path"].str(),
-           world.dir.path() + "/shop_data");
+           world.dir.path() + "/" + claim->spec()["volumeName"].str() + "_shop_data");
 
   must(world.client->remove(schema::kPersistentVolumeClaims, claim->key()));
   REQUIRE(world.runtime->wait_idle(std::chrono::seconds(10)));
@@ -382,6 +382,43 @@ TEST_CASE("a claim of the local class is bound when a pod uses it, and its volum
   must(world.client->remove(schema::kPods, {"shop", "p"}, {.grace_period_seconds = 0}));
   world.until([&] { return !world.get(schema::kPersistentVolumeClaims, "data"); });
   world.until([&] { return !world.get(volumes, claim->spec()["volumeName"].str()); });
+}
+
+TEST_CASE("a deleted local claim takes its data along, and a kept volume keeps it from the next claim of that name") {
+  World world;
+  const schema::Resource volumes{"", "v1", "PersistentVolume", "persistentvolumes", false};
+  const auto claim_folder = [&] {
+    world.make(
+        "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: shop}, spec: "
+        "{storageClassName: local, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}");
+    world.make(
+        "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: c, image: i}], "
+        "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}}");
+    world.until(
+        [&] { return world.get(schema::kPersistentVolumeClaims, "data")->status()["phase"].as_string() == "Bound"; });
+    const std::string name = world.get(schema::kPersistentVolumeClaims, "data")->spec()["volumeName"].str();
+    const std::string folder = world.get(volumes, name)->spec()["hostPath"]["path"].str();
+    must(make_dirs(folder + "/below"));
+    must(write_file(folder + "/below/file", "kept"));
+    return std::pair(name, folder);
+  };
+  const auto let_go = [&] {
+    must(world.client->remove(schema::kPods, {"shop", "p"}, {.grace_period_seconds = 0}));
+    must(world.client->remove(schema::kPersistentVolumeClaims, {"shop", "data"}));
+    world.until([&] { return !world.get(schema::kPersistentVolumeClaims, "data"); });
+  };
+  const auto [first, first_folder] = claim_folder();
+  let_go();
+  world.until([&, first = first] { return !world.get(volumes, first); });
+  CHECK(!exists(first_folder));
+
+  const auto [kept, kept_folder] = claim_folder();
+  must(world.client->patch(volumes, {"", kept}, kube::PatchType::merge,
+                           Value{{"spec", Value{{"persistentVolumeReclaimPolicy", "Retain"}}}}));
+  let_go();
+  world.until([&, kept = kept] { return world.get(volumes, kept)->status()["phase"].as_string() == "Released"; });
+  CHECK(exists(kept_folder + "/below/file"));
+  CHECK(claim_folder().second != kept_folder);
 }
 
 TEST_CASE("an Event lives for an hour") {

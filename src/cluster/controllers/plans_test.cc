@@ -148,7 +148,7 @@ TEST_CASE("a claim's volume is a folder of its own") {
       "{storage: 1Gi}}}}");
   const Object volume = make_volume(claim, "/data/volumes");
   CHECK_EQ(volume.name(), "pvc-u1");
-  CHECK_EQ(volume.spec()["hostPath"]["path"].str(), "/data/volumes/shop_data");
+  CHECK_EQ(volume.spec()["hostPath"]["path"].str(), "/data/volumes/pvc-u1_shop_data");
   CHECK_EQ(volume.spec()["capacity"]["storage"].str(), "1Gi");
   CHECK_EQ(volume.spec()["claimRef"]["uid"].str(), "u1");
 }

@@ -27,13 +27,14 @@ std::shared_ptr<std::mutex> Hosting::lock_of(const std::string& name) {
 }
 
 Result<void> Hosting::check_organization(const std::string& org) const {
-  const Error unknown{ErrorCode::not_found, "organisation '" + org +
-                                                "' does not exist here: it is made by `caisson org create " + org +
-                                                "` (a Namespace with the label caisson.dev/organization=true)"};
+  const std::string label = "caisson label namespace " + org + " " + std::string(kOrganizationLabel) + "=true";
   const auto found = client_.get(schema::kNamespaces, {"", org});
-  if (!found.ok()) return found.error().code == ErrorCode::not_found ? unknown : found.error();
-  if (found->label(kOrganizationLabel) != "true") return unknown;
-  return {};
+  if (!found.ok() && found.error().code != ErrorCode::not_found) return found.error();
+  if (found.ok() && found->label(kOrganizationLabel) == "true") return {};
+  return Error{ErrorCode::not_found, "organisation '" + org + "' does not exist here: an organisation is a labelled " +
+                                         "Namespace, made by `" +
+                                         (found.ok() ? label : "caisson create namespace " + org + " && " + label) +
+                                         "`"};
 }
 
 Result<bool> Hosting::exists(const std::string& name) const {

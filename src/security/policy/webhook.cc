@@ -111,7 +111,7 @@ Result<Value> answer_review(const apiserver::Admission& policies, const Value& r
                                             .details = details,
                                             .refusal = refusal,
                                             .reinvocation = reinvocation,
-                                            .options = given["options"]};
+                                            .options = [&given] { return given["options"]; }};
   const auto done =
       stage == WebhookStage::mutate ? policies.mutate(request, object) : policies.validate(request, object);
   Value response{{"uid", given["uid"]}, {"allowed", done.ok()}};
@@ -140,8 +140,7 @@ Value webhook_configuration(WebhookStage stage, const std::string& url, const st
   const Value own = Value::list_of({"kube-system", "kube-public", "kube-node-lease"});
   const Value elsewhere{{"key", "kubernetes.io/metadata.name"}, {"operator", "NotIn"}, {"values", own}};
   Value hook{{"name", name},
-             {"clientConfig",
-              Value{{"url", url + (mutates ? "/mutate" : "/validate")}, {"caBundle", base64(ca_pem)}}},
+             {"clientConfig", Value{{"url", url + (mutates ? "/mutate" : "/validate")}, {"caBundle", base64(ca_pem)}}},
              {"rules", Value(std::vector<Value>{rule})},
              {"namespaceSelector", Value{{"matchExpressions", Value(std::vector<Value>{elsewhere})}}},
              {"failurePolicy", ignore_failures ? "Ignore" : "Fail"},
