@@ -110,6 +110,15 @@ TEST_CASE("an include is made anew when what it shows has changed") {
   CHECK(shown("100.yaml").find("\"added\":\"demo/templates/102.yaml\"") != std::string::npos);
 }
 
+TEST_CASE("what a template made belongs to the data once it was put there") {
+  const Files files =
+      chart_of({"{{ $d := dict \"x\" 1 }}{{ $_ := set .Values \"d\" $d }}{{ include \"values\" . }}"
+                "{{ $_ := set $d \"x\" 2 }}{{ include \"values\" . }}"});
+  const std::string out = rendered(files, Threads::one);
+  CHECK(out.find("\"d\":{\"x\":1}") != std::string::npos);
+  CHECK(out.find("\"d\":{\"x\":2}") != std::string::npos);
+}
+
 TEST_CASE("steps are counted over both threads, and end at the template where one thread would end") {
   std::vector<std::string> templates(40, filler() + "{{ range until 1000 }}{{ . }}{{ end }}");
   const Files files = chart_of(templates);
