@@ -275,9 +275,8 @@ class VolumeBinder : public kube::Reconciler {
 // The phases of volumes: Available, Released when the claim is gone, and then deleted or kept as their policy says.
 class VolumeReclaimer : public kube::Reconciler {
  public:
-  VolumeReclaimer(kube::Runtime& runtime, std::string root)
+  explicit VolumeReclaimer(kube::Runtime& runtime)
       : client_(runtime.client()),
-        root_(std::move(root)),
         claims_(runtime.informer(schema::kPersistentVolumeClaims)),
         volumes_(runtime.informer(persistent_volumes())),
         events_(client_, runtime.clock(), "persistentvolume-controller") {}
@@ -318,8 +317,6 @@ class VolumeReclaimer : public kube::Reconciler {
     if (volume.spec()["persistentVolumeReclaimPolicy"].as_string() != "Delete") return Requeue::never();
     const std::string_view provisioner = volume.annotation("pv.kubernetes.io/provisioned-by");
     if (provisioner == kProvisioner) {
-      // Before the object goes: what it says is the last word of where the folder is.
-      TRY(remove_folder(volume).in("delete the data of volume " + volume.name()));
       const auto removed = client_.remove(persistent_volumes(), volume.key());
       if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
       return Requeue::never();
@@ -332,15 +329,7 @@ class VolumeReclaimer : public kube::Reconciler {
     return phase(volume, "Failed", message);
   }
 
-  // Only what this platform made: a path that somebody wrote into a volume is nobody's to empty.
-  Result<void> remove_folder(const Object& volume) const {
-    const std::string path = volume.spec()["hostPath"]["path"].str();
-    if (root_.empty() || path_dir(path) != root_ || path_base(path).starts_with(".")) return {};
-    return remove_tree(path);
-  }
-
   kube::Client& client_;
-  const std::string root_;
   kube::Informer& claims_;
   kube::Informer& volumes_;
   EventRecorder events_;
@@ -401,7 +390,7 @@ Object make_volume(const Object& claim, const std::string& root) {
 void add_volume_binder(kube::Runtime& runtime, std::string root) {
   kube::Informer& claims = runtime.informer(schema::kPersistentVolumeClaims);
   const bool provisions = !root.empty();
-  const kube::Queue queue = runtime.add(std::make_unique<VolumeBinder>(runtime, root), 1);
+  const kube::Queue queue = runtime.add(std::make_unique<VolumeBinder>(runtime, std::move(root)), 1);
   if (provisions) queue.add(make_class_key());
   runtime.watch(schema::kPersistentVolumeClaims, queue);
   runtime.watch(schema::kPods, queue, [](const Object& pod) {
@@ -420,7 +409,7 @@ void add_volume_binder(kube::Runtime& runtime, std::string root) {
   runtime.watch(persistent_volumes(), queue, waiting);
   runtime.watch(storage_classes(), queue, waiting);
   kube::Informer& volumes = runtime.informer(persistent_volumes());
-  const kube::Queue reclaim = runtime.add(std::make_unique<VolumeReclaimer>(runtime, std::move(root)), 1);
+  const kube::Queue reclaim = runtime.add(std::make_unique<VolumeReclaimer>(runtime), 1);
   runtime.watch(persistent_volumes(), reclaim);
   runtime.watch(schema::kPersistentVolumeClaims, reclaim, [&volumes](const Object& claim) {
     std::vector<ObjectKey> out;

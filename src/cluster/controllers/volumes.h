@@ -14,7 +14,8 @@ namespace caisson::controllers {
 
 inline constexpr std::string_view kLocalClass = "local";
 
-// The volume for a claim: a folder <root>/pvc-<uid>_<ns>_<name>, so that no claim finds what one before it left.
+// The volume for a claim: a folder <root>/pvc-<uid>_<ns>_<name>, so that no claim finds what one before it left. The
+// agent removes the folder of a volume that is gone.
 kube::Object make_volume(const kube::Object& claim, const std::string& root);
 
 // The smallest of `volumes` that an unbound claim can have: promised to it, or of nobody and of its class, modes,

@@ -33,6 +33,15 @@ Value container_value(const std::string& name, const ContainerUsage& use, Time n
                {"logs", Value{{"time", format_time(now)}, {"usedBytes", static_cast<std::int64_t>(use.log_bytes)}}}};
 }
 
+// "pvc-UID_NAMESPACE_CLAIM", the folder of a local volume (cluster/controllers/volumes.h): the volume's name.
+std::string volume_of_folder(const std::string& folder) {
+  constexpr std::string_view kShape = "pvc-00000000-0000-0000-0000-000000000000_";
+  if (folder.size() <= kShape.size() || !folder.starts_with("pvc-")) return {};
+  for (std::size_t i = 0; i < kShape.size(); ++i)
+    if (kShape[i] != '0' && folder[i] != kShape[i]) return {};
+  return folder.substr(0, kShape.size() - 1);
+}
+
 }  // namespace
 
 std::vector<PodUse> Pods::usage(const std::function<bool(const kube::Object&)>& walk) {
@@ -83,7 +92,26 @@ Pressure Pods::pressure() const {
   return pressure_;
 }
 
+// The folders are read before the volumes are: whoever has a folder had its volume by then.
+void Pods::clear_local_volumes() {
+  const std::string root = options_.data_dir + "/volumes";
+  std::map<std::string, std::string> folders;  // by their volume
+  const Result<std::vector<std::string>> names = list_dir(root);
+  if (!names.ok()) return;  // no volume was ever made here
+  for (const std::string& name : *names)
+    if (const std::string volume = volume_of_folder(name); !volume.empty()) folders[volume] = name;
+  if (folders.empty()) return;
+  const Result<kube::ObjectList> volumes = client_.list({"", "v1", "PersistentVolume", "persistentvolumes", false}, {});
+  if (!volumes.ok()) return log::warning("which volumes there are is not known", {{"error", volumes.error()}});
+  for (const kube::Object& volume : volumes->items) folders.erase(volume.name());
+  for (const auto& [volume, name] : folders) {
+    const Result<void> removed = remove_tree(path_join(root, name));
+    if (!removed.ok()) log::warning("a volume's data is not removed", {{"volume", volume}, {"error", removed.error()}});
+  }
+}
+
 void Pods::keep_house() {
+  clear_local_volumes();
   const HostResources host = read_host(options_.data_dir);
   const Pressure seen = pressure_of(host, options_.eviction);
   rates_.look(std::string(kNodeItself), host.cpu_ns, host.booted, now());

@@ -76,6 +76,26 @@ class SmallDisk {
 
 }  // namespace
 
+TEST_CASE("the data of a local volume goes when the volume is gone, and nothing else does") {
+  Bench bench;
+  const std::string root = bench.dir.path() + "/volumes/", gone = "pvc-00000000-0000-0000-0000-00000000000a",
+                    there = "pvc-00000000-0000-0000-0000-00000000000b";
+  bench.apply("apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: " + there +
+              "}\nspec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: " + root + there +
+              "_default_data}}\n");
+  for (const std::string& name : {there + "_default_data", std::string("default_older"),
+                                  std::string("pvc-short_default_data"), gone + "_default_data"}) {
+    REQUIRE(make_dirs(root + name).ok());
+    REQUIRE(write_file(root + name + "/file", "kept").ok());
+  }
+  const auto end = std::chrono::steady_clock::now() + 20s;
+  while (exists(root + gone + "_default_data") && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  CHECK_FALSE(exists(root + gone + "_default_data"));
+  CHECK(exists(root + there + "_default_data/file"));
+  CHECK(exists(root + "default_older/file"));
+  CHECK(exists(root + "pvc-short_default_data/file"));
+}
+
 TEST_CASE("a container that takes too much memory is killed and said to be, its neighbour is not") {
   Bench bench;
   bench.apply(kNeighbour);

@@ -199,6 +199,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
   std::vector<std::string> still_running(const std::vector<PodPtr>& pods);
 
   // housekeeping.cc
+  void clear_local_volumes();  // the data of those that are gone
   // `walk`: whether what the pod wrote is counted too.
   std::vector<PodUse> usage(const std::function<bool(const kube::Object&)>& walk);
   void evict(const Eviction& eviction);
