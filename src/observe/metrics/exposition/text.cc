@@ -54,7 +54,11 @@ class LineReader {
       skip_blanks();
       if (accept('}')) return {};
       const bool quoted = next_is('"');
-      std::string name = quoted ? TRY(string()) : std::string(this->name());
+      std::string name;  // in two steps: clang forgets what one arm of a conditional made when TRY leaves the other
+      if (quoted)
+        name = TRY(string());
+      else
+        name = this->name();
       if (name.empty()) return bad("expected a label name");
       skip_blanks();
       if (quoted && !next_is('=')) {
