@@ -436,7 +436,7 @@ Result<void> Parser::at_modifier(Expr& expr) {
     if (peek().type != Tok::number && peek().type != Tok::duration) return unexpected("@", "timestamp");
     double seconds = TRY(number_literal())->value;
     if (negative) seconds = -seconds;
-    if (!std::isfinite(seconds) || std::fabs(seconds) >= 9.2e18)
+    if (!std::isfinite(seconds) || std::fabs(seconds) >= 9.2e15)  // in milliseconds it has 64 bits
       return fail(expr.at, "timestamp out of bounds for @ modifier: " + format_fixed(seconds));
     TimeShift* shift = TRY(shift_of(expr, "@ modifier"));
     if (is_set(*shift)) return fail(expr.at, std::string(kTwice));
